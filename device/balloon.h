@@ -11,12 +11,12 @@ extern const struct device_class balloon_class;
 
 /* Filled through the class's property table. */
 struct balloon_config {
-	uint64_t size;		    /* initial target, bytes, a multiple of 4096, less than RAM */
-	bool deflate_on_oom;	    /* offer VIRTIO_BALLOON_F_DEFLATE_ON_OOM */
-	bool free_page_reporting;   /* offer VIRTIO_BALLOON_F_PAGE_REPORTING */
-	uint64_t statistics;	    /* polling interval in seconds, 0: only on demand */
-	char *id;		    /* NULL: "balloon0" */
-	uint64_t pci_device_id;	    /* slot 1 to 31; 0: the first free one */
+	uint64_t size;		  /* initial target, bytes, a multiple of 4096, less than RAM */
+	bool deflate_on_oom;	  /* offer VIRTIO_BALLOON_F_DEFLATE_ON_OOM */
+	bool free_page_reporting; /* offer VIRTIO_BALLOON_F_PAGE_REPORTING */
+	uint64_t statistics;	  /* polling interval in seconds, 0: only on demand */
+	char *id;		  /* NULL: "balloon0" */
+	uint64_t pci_device_id;	  /* slot 1 to 31; 0: the first free one */
 };
 
 /* 16 tags are known: 0 to 9 of the specification (section 5.5.6.5), 10 to 15 of Linux. */
@@ -39,15 +39,15 @@ enum balloon_queue_role { BALLOON_Q_INFLATE, BALLOON_Q_DEFLATE, BALLOON_Q_STATS,
 /* Everything that a user can see, copied at one moment. */
 struct balloon_state {
 	uint64_t target_bytes;
-	uint64_t actual_bytes;	      /* as the guest says; may exceed RAM */
+	uint64_t actual_bytes; /* as the guest says; may exceed RAM */
 	uint64_t offered_features;
 	uint64_t negotiated_features; /* 0 before FEATURES_OK */
 	uint8_t status;		      /* device status field, VIRTIO 1.4 section 2.1 */
 	bool driver_ok;
-	bool stalled;		      /* target not approached for a while */
-	uint64_t oom_deflations;      /* times the guest deflated below the target on its own */
+	bool stalled;		 /* target not approached for a while */
+	uint64_t oom_deflations; /* times the guest deflated below the target on its own */
 	uint64_t stats[BALLOON_N_STATS];
-	uint64_t stats_time_s;	      /* host wall clock (CLOCK_REALTIME seconds) of the values, 0: never */
+	uint64_t stats_time_s; /* host wall clock (CLOCK_REALTIME seconds) of the values, 0: never */
 	uint64_t stats_interval_s;
 	struct balloon_queue_counters queues[BALLOON_N_QUEUES];
 };

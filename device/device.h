@@ -17,8 +17,8 @@ struct pci_root;
 
 /* What a device is made from. Valid during create() only, but for host and pci. */
 struct device_init {
-	const char *id;	     /* unique in the VM */
-	const void *config;  /* the class's config struct: of its schema, or of its header for board devices */
+	const char *id;	    /* unique in the VM */
+	const void *config; /* the class's config struct: of its schema, or of its header for board devices */
 	struct host *host;
 	struct pci_root *pci; /* NULL for what does not sit on PCI */
 };

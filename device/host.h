@@ -122,15 +122,15 @@ struct host_watch {
 /* ---- Events ---------------------------------------------------------- */
 
 enum host_event_kind {
-	HOST_EVENT_POWEROFF,	     /* the guest asked for S5 */
-	HOST_EVENT_RESET,	     /* the guest asked for a reset */
-	HOST_EVENT_PANIC,	     /* pvpanic; the guest goes on until it stops itself */
-	HOST_EVENT_CRASH_LOADED,     /* pvpanic: the guest's kdump kernel takes over */
-	HOST_EVENT_BALLOON_CHANGE,   /* value: the new actual, bytes taken from the guest */
-	HOST_EVENT_BALLOON_REACHED,  /* value: the target that was reached, bytes */
-	HOST_EVENT_BALLOON_STALLED,  /* value: actual, bytes; the target was not approached for a while */
-	HOST_EVENT_BALLOON_OOM,	     /* value: actual, bytes, after the guest deflated on its own */
-	HOST_EVENT_BALLOON_READY,    /* the guest's driver set DRIVER_OK */
+	HOST_EVENT_POWEROFF,	    /* the guest asked for S5 */
+	HOST_EVENT_RESET,	    /* the guest asked for a reset */
+	HOST_EVENT_PANIC,	    /* pvpanic; the guest goes on until it stops itself */
+	HOST_EVENT_CRASH_LOADED,    /* pvpanic: the guest's kdump kernel takes over */
+	HOST_EVENT_BALLOON_CHANGE,  /* value: the new actual, bytes taken from the guest */
+	HOST_EVENT_BALLOON_REACHED, /* value: the target that was reached, bytes */
+	HOST_EVENT_BALLOON_STALLED, /* value: actual, bytes; the target was not approached for a while */
+	HOST_EVENT_BALLOON_OOM,	    /* value: actual, bytes, after the guest deflated on its own */
+	HOST_EVENT_BALLOON_READY,   /* the guest's driver set DRIVER_OK */
 };
 
 struct host_event {

@@ -47,8 +47,8 @@ void diag_list_destroy(struct diag_list *list); /* NULL is fine */
  * Adds a diagnostic. `hint` is what to write instead (no newline), NULL for
  * none; it is copied. When memory is short the diagnostic is still counted.
  */
-__attribute__((format(printf, 5, 6))) void diag_add(struct diag_list *list, enum diag_severity severity, struct diag_span at, const char *hint,
-						    const char *fmt, ...);
+__attribute__((format(printf, 5, 6))) void diag_add(struct diag_list *list, enum diag_severity severity, struct diag_span at, const char *hint, const char *fmt,
+						    ...);
 
 /* Attaches "see FILE:LINE:COL: text" with its source line to the diagnostic that was added last. */
 __attribute__((format(printf, 3, 4))) void diag_note(struct diag_list *list, struct diag_span at, const char *fmt, ...);

@@ -23,13 +23,13 @@ struct cpus_config {
 enum memory_thp { THP_OFF, THP_ON };
 
 struct memory_config {
-	uint64_t size;		 /* bytes, a multiple of 4096 (of the huge page size with hugepages) */
-	bool shared;		 /* a memfd instead of private anonymous memory */
-	bool hugepages;		 /* hugetlb */
-	uint64_t hugepage_size;	 /* bytes, 2 MiB or 1 GiB; 0: the host's default */
-	bool thp;		 /* MADV_HUGEPAGE on guest RAM */
-	bool prefault;		 /* populate all of RAM before the guest starts */
-	bool mergeable;		 /* MADV_MERGEABLE (KSM) */
+	uint64_t size;		/* bytes, a multiple of 4096 (of the huge page size with hugepages) */
+	bool shared;		/* a memfd instead of private anonymous memory */
+	bool hugepages;		/* hugetlb */
+	uint64_t hugepage_size; /* bytes, 2 MiB or 1 GiB; 0: the host's default */
+	bool thp;		/* MADV_HUGEPAGE on guest RAM */
+	bool prefault;		/* populate all of RAM before the guest starts */
+	bool mergeable;		/* MADV_MERGEABLE (KSM) */
 };
 
 struct payload_config {
@@ -55,7 +55,7 @@ struct vm_config {
 	char *qmp;  /* path of the QMP socket; NULL: the runtime directory's */
 	bool pvpanic;
 	bool sandbox;
-	struct cpus_config *cpus;	/* these four point into `sections` */
+	struct cpus_config *cpus; /* these four point into `sections` */
 	struct memory_config *memory;
 	struct payload_config *payload;
 	struct serial_config *serial;
@@ -70,7 +70,7 @@ struct vmconfig_input {
 	const struct vmconfig_flag { /* in command-line order */
 		const char *option;  /* "--balloon"; also the source's name in diagnostics */
 		const char *value;
-	} *flags;
+	} * flags;
 	size_t n_flags;
 	const struct schema_driver *const *drivers; /* NULL-terminated */
 };
