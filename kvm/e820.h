@@ -19,7 +19,7 @@ struct e820_entry {
 	enum e820_type type;
 };
 
-/* RAM below 640 KiB, the BIOS area, up to GMEM_MAX_REGIONS of RAM, ECAM, KVM's pages. */
+/* RAM below 640 KiB, the BIOS area, the regions of RAM, ECAM, the pages that KVM takes for itself. */
 #define E820_MAX_ENTRIES (4 + GMEM_MAX_REGIONS)
 struct e820_map {
 	struct e820_entry entries[E820_MAX_ENTRIES]; /* sorted, disjoint */

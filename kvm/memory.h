@@ -37,6 +37,7 @@ struct guest_ram {
 	int memfd;	  /* -1: anonymous. Region i starts at file_offset[i] of it */
 	bool shared;	  /* mapped from memfd, by `shared` or by `hugepages` */
 	bool hugetlb;
+	bool prefault;
 	uint64_t file_offset[GMEM_MAX_REGIONS];
 
 	/* Private to kvm/memory.c and kvm/discard.c. */
@@ -46,6 +47,7 @@ struct guest_ram {
 	} reservations[GMEM_MAX_REGIONS];
 	int pidfd;	/* our own process, for process_madvise; -1: one madvise per range */
 	int pagemap_fd; /* for PAGEMAP_SCAN; -1: mincore */
+	bool live;	/* between ram_init and ram_finish */
 };
 
 /*
@@ -62,9 +64,9 @@ void ram_finish(struct guest_ram *ram);
 
 /*
  * Gives all of RAM back to the host, which is what a reset does: it reads as
- * zero afterwards. vCPUs are stopped. Returns 0, or -errno when something was
- * refused; memory that could not be freed is zeroed by hand, except guest RAM
- * whose zeroing would fault.
+ * zero afterwards. With `prefault` it is populated anew. vCPUs are stopped.
+ * Returns 0, or -errno when the host refused some of it: that part has been
+ * zeroed by hand, so the guest starts clean in any case.
  */
 int ram_discard_all(struct guest_ram *ram);
 

@@ -1,0 +1,132 @@
+#include <errno.h>
+#include <linux/types.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "kvm/memory.h"
+
+/* PAGEMAP_SCAN, Linux 6.7, Documentation/admin-guide/mm/pagemap.rst. Older kernel headers lack it. */
+#ifndef PAGEMAP_SCAN
+#define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_PFNZERO (1 << 5)
+
+struct page_region {
+	__u64 start;
+	__u64 end;
+	__u64 categories;
+};
+
+struct pm_scan_arg {
+	__u64 size;
+	__u64 flags;
+	__u64 start;
+	__u64 end;
+	__u64 walk_end;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 max_pages;
+	__u64 category_inverted;
+	__u64 category_mask;
+	__u64 category_anyof_mask;
+	__u64 return_mask;
+};
+
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+#endif
+
+/* The mmap lock is held for the length of one call: keep page faults of vCPUs from waiting long behind it. */
+#define SCAN_STEP (1ULL << 30)
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Adds the present pages of [start, end) that are not the zero page. */
+static int scan_step(int pagemap_fd, uint64_t start, uint64_t end, uint64_t *rss_bytes)
+{
+	struct page_region found[256];
+	struct pm_scan_arg arg = {
+		.size = sizeof arg,
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)found,
+		.vec_len = sizeof found / sizeof found[0],
+		.category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
+		.category_inverted = PAGE_IS_PFNZERO,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+
+	while (arg.start < end) {
+		int n = ioctl(pagemap_fd, PAGEMAP_SCAN, &arg);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (int i = 0; i < n; i++)
+			*rss_bytes += found[i].end - found[i].start;
+		if (arg.walk_end <= arg.start) /* never: the kernel stops only behind what it reported */
+			return -EIO;
+		arg.start = arg.walk_end;
+	}
+	return 0;
+}
+
+static int scan_region(int pagemap_fd, const struct gmem_region *region, uint64_t *rss_bytes)
+{
+	uint64_t base = (uintptr_t)region->hva;
+
+	for (uint64_t offset = 0; offset < region->len; offset += SCAN_STEP) {
+		int rc = scan_step(pagemap_fd, base + offset, base + min_u64(offset + SCAN_STEP, region->len), rss_bytes);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int mincore_region(const struct gmem_region *region, uint64_t page_size, uint64_t *rss_bytes)
+{
+	unsigned char present[4096];
+	uint64_t step = sizeof present * page_size;
+
+	for (uint64_t offset = 0; offset < region->len; offset += step) {
+		uint64_t len = min_u64(step, region->len - offset);
+		if (mincore(region->hva + offset, len, present) < 0)
+			return -errno;
+		for (size_t i = 0; i < len / page_size; i++)
+			*rss_bytes += (present[i] & 1) * page_size;
+	}
+	return 0;
+}
+
+static int memfd_rss(int memfd, uint64_t *rss_bytes)
+{
+	struct stat st;
+
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	*rss_bytes = (uint64_t)st.st_blocks * 512; /* stat(2): the unit of st_blocks, whatever st_blksize says */
+	return 0;
+}
+
+int ram_rss_bytes(const struct guest_ram *ram, uint64_t *rss_bytes)
+{
+	int rc = 0;
+
+	*rss_bytes = 0;
+	if (ram->shared)
+		return memfd_rss(ram->memfd, rss_bytes);
+	if (ram->pagemap_fd >= 0) {
+		for (size_t i = 0; i < ram->gmem.n_regions && rc == 0; i++)
+			rc = scan_region(ram->pagemap_fd, &ram->gmem.regions[i], rss_bytes);
+		if (rc != -ENOTTY && rc != -EPERM)
+			return rc;
+	}
+	*rss_bytes = 0;
+	rc = 0;
+	for (size_t i = 0; i < ram->gmem.n_regions && rc == 0; i++)
+		rc = mincore_region(&ram->gmem.regions[i], ram->gmem.page_size, rss_bytes);
+	return rc;
+}
