@@ -1,0 +1,58 @@
+/*
+ * Where running VMs are found: a folder of the user with NAME.sock, the QMP
+ * socket, and NAME.pid, whose lock (flock) says that the VM is alive. The lock
+ * ends with the process however it ends, so that a VM that was killed hinders
+ * nobody: its files are taken over by the next one of the name.
+ *
+ * The folder is $XDG_RUNTIME_DIR/vmm-balloon when the variable names a folder
+ * of the user; else /run/vmm-balloon for root, /run/user/UID/vmm-balloon where
+ * that is, and /tmp/vmm-balloon-UID where it is not. It is created with mode
+ * 0700 and refused when somebody else could write to it.
+ */
+#ifndef CONTROL_RUNTIME_DIR_H
+#define CONTROL_RUNTIME_DIR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/un.h>
+
+#include "util/fail.h"
+
+#define RUNTIME_NAME_MAX 64 /* bytes of a VM's name with the NUL */
+#define RUNTIME_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
+
+/* What a running VM holds there. Zero-initialise; one VM, one thread. */
+struct runtime_dir {
+	int dir_fd;
+	int lock_fd;
+	int listen_fd; /* -1 before runtime_dir_listen() */
+	char name[RUNTIME_NAME_MAX];
+	char dir[PATH_MAX];
+	char socket_path[RUNTIME_PATH_MAX];
+	char link_name[RUNTIME_NAME_MAX + 8]; /* in the folder: the socket or the link to it; empty: none yet */
+	bool claimed;
+};
+
+/* Writes the path of the folder, which may not exist yet. 0, or -errno with the reason in `why`. */
+int runtime_dir_path(char *path, size_t size, struct fail *why);
+
+/*
+ * Makes the folder and takes the name: -EEXIST when a VM of that name is
+ * running, or another -errno, with the reason in `why`. Do it early: it is what
+ * keeps two VMs of one name apart.
+ */
+int runtime_dir_claim(struct runtime_dir *runtime, const char *name, struct fail *why);
+
+/*
+ * Opens the listening socket, mode 0600, not blocking, and puts it in
+ * listen_fd. `path` NULL: NAME.sock. Otherwise there, and NAME.sock is a
+ * symbolic link to it, so that the VM is still found by its name. A socket
+ * nobody listens on is replaced; anything else at `path` is refused (-EADDRINUSE).
+ */
+int runtime_dir_listen(struct runtime_dir *runtime, const char *path, struct fail *why);
+
+/* Removes the files, closes the fds, gives the name back. Zeroed or failed before is fine. */
+void runtime_dir_release(struct runtime_dir *runtime);
+
+#endif
