@@ -9,7 +9,9 @@
  *
  * A span is a range of bytes of a source. Columns that are printed are display
  * columns: tabs advance to the next multiple of eight, UTF-8 by its width.
- * Single-threaded: one diag_list belongs to one thread.
+ * Control characters, invalid UTF-8 and bidirectional overrides are printed as
+ * \xNN or \u{NNNN}, so hostile text cannot drive a terminal. Long lines are
+ * shown in part. Single-threaded: one diag_list belongs to one thread.
  */
 #ifndef PARSER_DIAG_H
 #define PARSER_DIAG_H
@@ -18,11 +20,19 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* A text that spans point into. `name` is what is printed: "--balloon", "vm.yaml". Both outlive the spans. */
+/* How a source spells "this property has that value"; hints follow it. */
+enum diag_syntax {
+	DIAG_TEXT,   /* the whole text is one value: --kernel */
+	DIAG_KEYVAL, /* key=value,key=value */
+	DIAG_YAML,   /* key: value */
+};
+
+/* A text that spans point into. `name` is what is printed: "--balloon", "vm.yaml". */
 struct diag_source {
 	const char *name;
 	const char *text;
 	size_t len;
+	enum diag_syntax syntax;
 };
 
 /* Bytes [begin, end) of a source; begin == end points between two bytes. source NULL: no place (a default). */
@@ -34,7 +44,7 @@ struct diag_span {
 
 enum diag_severity { DIAG_ERROR, DIAG_WARNING };
 
-/* Up to this many diagnostics are kept, in the order of their discovery; errors past it are only counted. */
+/* Up to this many diagnostics are kept, in the order of their discovery, errors before warnings; more are only counted. */
 #define DIAG_MAX_SHOWN 10
 
 struct diag_list; /* opaque; allocated by diag_list_create() */
@@ -45,7 +55,8 @@ void diag_list_destroy(struct diag_list *list); /* NULL is fine */
 
 /*
  * Adds a diagnostic. `hint` is what to write instead (no newline), NULL for
- * none; it is copied. When memory is short the diagnostic is still counted.
+ * none. All text is copied: sources, hint and arguments may go after the
+ * call. When memory is short the diagnostic is still counted.
  */
 __attribute__((format(printf, 5, 6))) void diag_add(struct diag_list *list, enum diag_severity severity, struct diag_span at, const char *hint, const char *fmt,
 						    ...);
@@ -56,9 +67,26 @@ __attribute__((format(printf, 3, 4))) void diag_note(struct diag_list *list, str
 size_t diag_error_count(const struct diag_list *list);
 size_t diag_warning_count(const struct diag_list *list);
 
+/* Whether another error would only be counted: callers may then skip the work of explaining it. */
+bool diag_is_full(const struct diag_list *list);
+
 enum diag_colour { DIAG_PLAIN, DIAG_COLOUR };
 
-/* Prints all that were kept, sorted by source and position, and how many more there were. */
+/* Colour where `out` is a terminal that has it: not with NO_COLOR set to anything, nor TERM=dumb. */
+enum diag_colour diag_colour_for(FILE *out);
+
+/* Prints all that were kept, sorted by source (in the order of first use) and position, and how many more there were. */
 void diag_print(const struct diag_list *list, FILE *out, enum diag_colour colour);
+
+/* One kept diagnostic, in the order of printing, for tests and fuzzers; strings belong to the list. False past the last. */
+struct diag_view {
+	enum diag_severity severity;
+	const char *source; /* name, NULL for no place */
+	size_t begin, end;
+	unsigned long line, column; /* from 1; column in display columns */
+	const char *message;
+	const char *hint; /* NULL for none */
+};
+bool diag_nth(const struct diag_list *list, size_t nth, struct diag_view *view);
 
 #endif

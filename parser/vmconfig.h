@@ -20,14 +20,12 @@ struct cpus_config {
 	uint64_t max_vcpus;  /* equals boot_vcpus: there is no vCPU hotplug */
 };
 
-enum memory_thp { THP_OFF, THP_ON };
-
 struct memory_config {
 	uint64_t size;		/* bytes, a multiple of 4096 (of the huge page size with hugepages) */
 	bool shared;		/* a memfd instead of private anonymous memory */
 	bool hugepages;		/* hugetlb */
 	uint64_t hugepage_size; /* bytes, 2 MiB or 1 GiB; 0: the host's default */
-	bool thp;		/* MADV_HUGEPAGE on guest RAM */
+	bool thp;		/* MADV_HUGEPAGE on guest RAM; never with hugepages */
 	bool prefault;		/* populate all of RAM before the guest starts */
 	bool mergeable;		/* MADV_MERGEABLE (KSM) */
 };
@@ -54,17 +52,24 @@ struct vm_config {
 	char *name; /* never NULL once resolved */
 	char *qmp;  /* path of the QMP socket; NULL: the runtime directory's */
 	bool pvpanic;
-	bool sandbox;
-	struct cpus_config *cpus; /* these four point into `sections` */
-	struct memory_config *memory;
-	struct payload_config *payload;
-	struct serial_config *serial;
-	struct vmconfig_device *devices;
+	struct cpus_config cpus;
+	struct memory_config memory;
+	struct payload_config payload;
+	struct serial_config serial;
+	struct vmconfig_device *devices; /* the balloon section is one of them */
 	size_t n_devices;
-	struct vmconfig_private *priv; /* sources, spans, section values */
+	struct vmconfig_sources *sources; /* what the devices' spans point into */
 };
 
-/* NULL-terminated arrays in, see device/registry.h for the real one. */
+/* Up to this many --device options and `devices:` entries: PCI slots 1 to 31. */
+#define VMCONFIG_MAX_DEVICES 31
+
+/*
+ * Options are --name --kernel --initramfs --cmdline --cpus --memory --serial
+ * --qmp --device and each driver's shorthand (--balloon). The input and all
+ * that it points to outlive the config. Paths in flags are relative to the
+ * working directory, those in a spec to its folder; resolved, they are absolute.
+ */
 struct vmconfig_input {
 	const char *spec_path;	     /* NULL: no spec, flags only; "-" is standard input */
 	const struct vmconfig_flag { /* in command-line order */
@@ -72,8 +77,11 @@ struct vmconfig_input {
 		const char *value;
 	} * flags;
 	size_t n_flags;
-	const struct schema_driver *const *drivers; /* NULL-terminated */
+	const struct schema_driver *const *drivers; /* NULL-terminated; device/registry.h has the real one */
 };
+
+/* Whether `option` ("--memory") is one that vmconfig_load() knows. */
+bool vmconfig_has_option(const struct schema_driver *const *drivers, const char *option);
 
 /*
  * Reads the spec, applies the flags over it, key by key, fills in defaults and
@@ -88,5 +96,8 @@ enum vmconfig_format { VMCONFIG_YAML, VMCONFIG_JSON };
 
 /* Prints the resolved spec; reading it back gives the same spec. Returns 0 or -EIO. */
 int vmconfig_print(const struct vm_config *config, enum vmconfig_format format, FILE *out);
+
+/* Prints a JSON Schema (draft 2020-12) of all that a spec may say. Returns 0 or -EIO. */
+int vmconfig_print_schema(const struct schema_driver *const *drivers, FILE *out);
 
 #endif
