@@ -30,6 +30,7 @@
 #include "util/fail.h"
 
 #define BOOT_GDT_GPA 0x500
+#define BOOT_GDT_LEN 32 /* bytes: null, unused, code at selector 0x10, data at 0x18 */
 #define BOOT_START_INFO_GPA 0x6000
 #define BOOT_ZERO_PAGE_GPA 0x7000
 #define BOOT_PAGE_TABLES_GPA 0x9000
