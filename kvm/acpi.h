@@ -3,7 +3,7 @@
  * DSDT, MADT, MCFG. All of them lie in the BIOS area, 0xE0000 to 0xFFFFF.
  *
  * Not a hardware-reduced platform: the SCI, the PM1a registers and the power
- * button are fixed hardware (device/pm.c), so that a kernel needs no driver
+ * button are fixed hardware (device/acpi_pm.c), so that a kernel needs no driver
  * for a clean shutdown.
  */
 #ifndef KVM_ACPI_H
@@ -14,6 +14,9 @@
 
 #include "kvm/memory.h"
 #include "util/fail.h"
+
+/* SLP_TYP of soft-off in \_S5: the value that the PM1 control register (device/acpi_pm.h) takes for it. */
+#define ACPI_SLP_TYP_S5 5
 
 struct acpi_params {
 	unsigned n_vcpus; /* 1 to BOARD_MAX_VCPUS; APIC ids are 0 to n_vcpus - 1 */

@@ -25,8 +25,8 @@ struct aml {
 /* Where an open package began. */
 typedef size_t aml_mark;
 
-/* Names are paths of four-letter segments: "_SB_", "PCI0", with "\\" or "^" in front if need be. */
-aml_mark aml_begin_scope(struct aml *aml, const char *path);
+/* A name is one segment of four letters, with "\\" in front when it starts at the root: "\\_SB_", "PCI0". */
+aml_mark aml_begin_scope(struct aml *aml, const char *name);
 aml_mark aml_begin_device(struct aml *aml, const char *name);
 aml_mark aml_begin_package(struct aml *aml, uint8_t n_elements);
 void aml_end(struct aml *aml, aml_mark mark);
@@ -54,7 +54,7 @@ void aml_irq(struct aml *aml, unsigned irq);
 void aml_memory32_fixed(struct aml *aml, uint32_t base, uint32_t len);
 /* Address spaces that a bridge passes on, [min, min + len). */
 void aml_word_bus(struct aml *aml, uint16_t min, uint16_t len);
-void aml_word_io(struct aml *aml, uint16_t min, uint32_t len);
+void aml_word_io(struct aml *aml, uint16_t min, uint16_t len);
 void aml_dword_memory(struct aml *aml, uint32_t min, uint32_t len);
 
 #endif
