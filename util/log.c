@@ -1,6 +1,7 @@
 #include "util/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #define LINE_MAX_BYTES 2048
 
 #define LIMIT_INTERVAL_MS 1000
+#define STUCK_MS 100
 
 static atomic_int current_level = LOG_LEVEL_WARN;
 
@@ -49,10 +51,15 @@ static size_t append_escaped(char *line, size_t len, size_t cap, const char *tex
 	return len;
 }
 
-/* stderr may be a pipe or a terminal that takes less than the whole line. */
+/*
+ * stderr may be a pipe or a terminal that takes less than the whole line. When
+ * nobody reads it the line is dropped: a vCPU must not wait for a stopped terminal.
+ */
 static void write_line(const char *line, size_t len)
 {
-	while (len > 0) {
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	while (len > 0 && poll(&fd, 1, STUCK_MS) > 0) {
 		ssize_t n = write(STDERR_FILENO, line, len);
 		if (n < 0 && errno == EINTR)
 			continue;

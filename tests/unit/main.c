@@ -9,7 +9,12 @@
 #include "tests/unit/suite.h"
 
 /* One row per suite. */
-#define SUITES(X)
+#define SUITES(X) \
+	X(log) \
+	X(serial) \
+	X(acpi_pm) \
+	X(pvpanic) \
+	X(kbd_reset)
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
 SUITES(DECLARE)
