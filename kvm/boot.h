@@ -81,13 +81,13 @@ void boot_close(struct boot_source *src); /* zeroed is fine, twice too */
  */
 int boot_load(const struct boot_source *src, struct guest_ram *ram, uint64_t rsdp_gpa, struct boot_state *out, struct fail *why);
 
-/* Registers of the boot vCPU: 64-bit long mode for a bzImage, flat 32-bit protected mode for PVH. Its thread is not in KVM_RUN. */
+/* Registers of the boot vCPU: 64-bit long mode for a bzImage, flat 32-bit protected mode for PVH. It is fresh: nothing has run on it. */
 int boot_set_vcpu(int vcpu_fd, const struct boot_state *state, struct fail *why);
 
 /*
  * Model-specific registers that firmware would have set, the same on every
  * vCPU (Linux complains of processors that differ): memory type write-back,
- * fast strings. For each vCPU, at boot and after each reset, before it runs.
+ * fast strings. For each vCPU before it runs.
  */
 int boot_set_msrs(int vcpu_fd, struct fail *why);
 

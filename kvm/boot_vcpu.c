@@ -1,9 +1,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
-#include "kvm/board.h"
 #include "kvm/boot.h"
 
 #define CR0_PE (1UL << 0)
@@ -13,8 +11,6 @@
 #define EFER_LME (1UL << 8)
 #define EFER_LMA (1UL << 10)
 #define RFLAGS_FIXED (1UL << 1)
-#define APIC_BASE_BSP (1UL << 8)
-#define APIC_BASE_ENABLE (1UL << 11)
 
 #define MSR_IA32_MISC_ENABLE 0x1A0
 #define MISC_ENABLE_FAST_STRING (1UL << 0)
@@ -42,17 +38,12 @@ static void set_segments(struct kvm_sregs *sregs, bool long_mode)
 	sregs->gdt = long_mode ? (struct kvm_dtable){.base = BOOT_GDT_GPA, .limit = BOOT_GDT_LEN - 1} : (struct kvm_dtable){0};
 }
 
-/* Every field, not only what differs from power-on: after a reset they hold what the last guest left. */
 static void set_control(struct kvm_sregs *sregs, bool long_mode)
 {
 	sregs->cr0 = CR0_PE | CR0_ET | (long_mode ? CR0_PG : 0);
-	sregs->cr2 = 0;
 	sregs->cr3 = long_mode ? BOOT_PAGE_TABLES_GPA : 0;
 	sregs->cr4 = long_mode ? CR4_PAE : 0;
-	sregs->cr8 = 0;
 	sregs->efer = long_mode ? EFER_LME | EFER_LMA : 0;
-	sregs->apic_base = BOARD_LAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
-	memset(sregs->interrupt_bitmap, 0, sizeof sregs->interrupt_bitmap);
 }
 
 int boot_set_vcpu(int vcpu_fd, const struct boot_state *state, struct fail *why)
