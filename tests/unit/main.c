@@ -8,8 +8,8 @@
 
 #include "tests/unit/suite.h"
 
-/* One row per suite. */
-/* clang-format off: it would move every backslash for each new name */
+/* One row per suite; formatting would move every backslash for each new name. */
+/* clang-format off */
 #define SUITES(X) \
 	X(log) \
 	X(serial) \
