@@ -1,5 +1,6 @@
 #include "kvm/exit_report.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -25,6 +26,15 @@ static bool read_code_byte(int vcpu_fd, const struct gmem *gmem, uint64_t linear
 	if (at)
 		*byte = *at;
 	return at;
+}
+
+/* Intel SDM, volume 2, CPUID: leaf 1, ECX bit 5 (VMX). AMD APM, volume 3, E.4.2: leaf 0x80000001, ECX bit 2 (SVM). */
+static bool processor_lacks_virt(void)
+{
+	unsigned a, b, c, d;
+	bool vmx = __get_cpuid(1, &a, &b, &c, &d) && c & 1U << 5;
+	bool svm = __get_cpuid(0x80000001, &a, &b, &c, &d) && c & 1U << 2;
+	return !vmx && !svm;
 }
 
 /* What KVM itself gives: the bytes that it failed on (linux/kvm.h, struct emulation_failure: flags, then size and 15 bytes). */
@@ -66,6 +76,7 @@ void exit_report_read(struct exit_state *state, unsigned vcpu, int vcpu_fd, cons
 	memset(state, 0, sizeof *state);
 	state->vcpu = vcpu;
 	state->run_error = run_error;
+	state->host_lacks_virt = processor_lacks_virt();
 	if (!run_error) {
 		state->reason = run->exit_reason;
 		read_exit(state, run);
@@ -103,6 +114,12 @@ static unsigned privilege(const struct kvm_sregs *sregs)
 	return sregs->cr0 & 1 ? sregs->cs.selector & 3U : 0;
 }
 
+static void add_remedy(struct text *text)
+{
+	add(text, "\nthis host's processor offers no hardware virtualisation, so its KVM interprets the guest's kernel and lacks the rarer instructions");
+	add(text, "\nuse a host with Intel VT-x or AMD-V, switched on in its firmware, or nested virtualisation if the host is itself a VM");
+}
+
 static void add_emulation(struct text *text, const struct exit_state *state)
 {
 	add(text, "this host's KVM cannot run this guest: it met an instruction%s that it does not emulate",
@@ -112,9 +129,10 @@ static void add_emulation(struct text *text, const struct exit_state *state)
 	for (unsigned i = 0; i < state->n_code; i++)
 		add(text, " %02x", state->code[i]);
 	add(text, "%s", state->n_code ? ")" : "");
-	add(text, "\na KVM without hardware virtualisation interprets the guest's kernel and lacks its rarer instructions; one with it emulates device "
-		  "accesses only");
-	add(text, "\nuse a host with hardware virtualisation (Intel VT-x or AMD-V, switched on in the firmware, or nested virtualisation in a VM)");
+	if (state->host_lacks_virt)
+		add_remedy(text);
+	else
+		add(text, "\nKVM emulates what touches devices, and code in odd processor modes; a newer host kernel may know this instruction");
 }
 
 static void add_internal_error(struct text *text, const struct exit_state *state)
@@ -154,6 +172,8 @@ static void add_triple_fault(struct text *text, const struct exit_state *state)
 	add(text, "the guest triple-faulted: an exception met no handler, and neither did the double fault that followed");
 	if (state->has_regs && state->regs.rip == RESET_RIP && state->sregs.cs.base == RESET_CS_BASE)
 		add(text, "\nthis host's processor does not keep the registers of that moment: below are those of a reset");
+	if (state->host_lacks_virt && state->has_regs && privilege(&state->sregs) == 0)
+		add_remedy(text);
 }
 
 static void add_failure(struct text *text, const struct exit_state *state)

@@ -32,6 +32,7 @@ struct exit_state {
 		} fail_entry;		  /* KVM_EXIT_FAIL_ENTRY */
 		uint64_t hardware_reason; /* KVM_EXIT_UNKNOWN */
 	};
+	bool host_lacks_virt; /* the host's processor shows neither VT-x nor AMD-V: its KVM interprets the guest's kernel */
 	bool has_regs;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;

@@ -1,5 +1,6 @@
 #include "kvm/vcpu.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -12,9 +13,6 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "kvm/exit_report.h"
-#include "util/log.h"
 
 #define KICK_SIGNAL SIGUSR1
 #define KICK_AGAIN_MS 10
@@ -76,9 +74,8 @@ static void die(struct vcpu *vcpu, int run_error, enum vcpu_death how)
 	struct exit_state state;
 	struct vcpu_env *env = &vcpu->group->env;
 	exit_report_read(&state, vcpu->index, vcpu->fd, vcpu->run, run_error, &env->host->gmem);
-	exit_report_log(&state);
 	vcpu->dead = true;
-	env->died(env->opaque, how);
+	env->died(env->opaque, how, &state);
 }
 
 static void do_system_event(struct vcpu *vcpu)
@@ -273,6 +270,7 @@ static int create_vcpu(struct vcpu *vcpu, int vm_fd, struct fail *why)
 int vcpu_group_create(struct vcpu_group **out, const struct vm_system *system, int vm_fd, unsigned n, const struct vcpu_env *env, struct fail *why)
 {
 	*out = NULL;
+	assert(n >= 1);
 	if (n > system->max_vcpus)
 		return fail(why, 0, "this host's KVM runs at most %u vCPUs in one VM: lower cpus.boot_vcpus", system->max_vcpus);
 	struct vcpu_group *group = calloc(1, sizeof *group + n * sizeof group->vcpus[0]);

@@ -16,11 +16,12 @@
 #include <sys/types.h>
 
 #include "device/host.h"
+#include "kvm/exit_report.h"
 #include "kvm/iobus.h"
 #include "kvm/system.h"
 #include "util/fail.h"
 
-/* Why a vCPU can run no longer. The report is in the log by then. */
+/* Why a vCPU can run no longer. */
 enum vcpu_death {
 	VCPU_FAILED,	    /* the host's KVM cannot go on */
 	VCPU_TRIPLE_FAULTED /* the guest's own doing */
@@ -31,8 +32,8 @@ struct vcpu_env {
 	struct host *host; /* guest memory for reports, and its event op */
 	struct iobus *pio;
 	struct iobus *mmio;
-	void (*first_run)(void *opaque); /* the boot vCPU is about to enter the guest for the first time */
-	void (*died)(void *opaque, enum vcpu_death how);
+	void (*first_run)(void *opaque);						 /* the boot vCPU is about to enter the guest for the first time */
+	void (*died)(void *opaque, enum vcpu_death how, const struct exit_state *state); /* state: valid during the call */
 	void *opaque;
 };
 

@@ -17,9 +17,6 @@
 #include "kvm/iobus.h"
 #include "util/log.h"
 
-/* vm->death while all vCPUs are well. */
-#define NOBODY_DIED (-1)
-
 struct vm {
 	struct host host; /* first: the ops get from it to the VM */
 	struct vm_params params;
@@ -29,7 +26,10 @@ struct vm {
 	bool paused;
 	struct event_queue events;
 	struct host_work events_work;
-	_Atomic int death; /* enum vcpu_death of the first vCPU that died, or NOBODY_DIED */
+	atomic_flag death_claimed; /* by the first vCPU that dies */
+	atomic_bool somebody_died; /* the next two are valid */
+	enum vcpu_death death;
+	struct exit_state death_state;
 	struct host_work death_work;
 };
 
@@ -141,21 +141,26 @@ static void deliver_events(void *opaque)
 }
 
 /* On the thread of the vCPU. */
-static void note_death(void *opaque, enum vcpu_death how)
+static void note_death(void *opaque, enum vcpu_death how, const struct exit_state *state)
 {
 	struct vm *vm = opaque;
-	int nobody = NOBODY_DIED;
-	if (atomic_compare_exchange_strong(&vm->death, &nobody, (int)how))
-		loop_defer(vm->params.loop, &vm->death_work);
+	if (atomic_flag_test_and_set(&vm->death_claimed))
+		return;
+	vm->death = how;
+	vm->death_state = *state;
+	vm->somebody_died = true;
+	loop_defer(vm->params.loop, &vm->death_work);
 }
 
+/* Reported here and not on the vCPU's thread: what the guest has written to its console so far comes first. */
 static void deliver_death(void *opaque)
 {
 	struct vm *vm = opaque;
-	int how = vm->death;
 	/* A reset may have come first. */
-	if (how != NOBODY_DIED)
-		vm->params.observer.died(vm->params.observer.opaque, (enum vcpu_death)how);
+	if (!vm->somebody_died)
+		return;
+	exit_report_log(&vm->death_state);
+	vm->params.observer.died(vm->params.observer.opaque, vm->death);
 }
 
 static void note_first_run(void *opaque)
@@ -181,7 +186,6 @@ int vm_create(struct vm **out, const struct vm_params *params, struct fail *why)
 	vm->host.gmem = params->ram->gmem;
 	vm->params = *params;
 	vm->fd = fd;
-	vm->death = NOBODY_DIED;
 	iobus_init(&vm->pio, IO_PIO);
 	iobus_init(&vm->mmio, IO_MMIO);
 	event_queue_init(&vm->events);
@@ -242,7 +246,8 @@ int vm_reset(struct vm *vm, struct fail *why)
 	vcpu_group_destroy(vm->vcpus);
 	vm->vcpus = NULL;
 	event_queue_clear(&vm->events);
-	vm->death = NOBODY_DIED;
+	vm->somebody_died = false;
+	atomic_flag_clear(&vm->death_claimed);
 	int fd = chipset_create_vm(vm->params.system, &vm->host.gmem, why);
 	if (fd < 0)
 		return fd;
