@@ -13,6 +13,9 @@
 struct device;
 struct pci_root;
 
+/* The struct of type `type` whose member `member` is at ptr. */
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
 #define DEVICE_ID_MAX 64 /* bytes with the NUL; schema_type SCHEMA_ID keeps to it */
 
 /* What a device is made from. Valid during create() only, but for host and pci. */
