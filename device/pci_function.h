@@ -75,6 +75,9 @@ unsigned pci_function_add_cap(struct pci_function *fn, uint8_t id, unsigned len_
 /* The device has (not) something to tell by INTA. The line follows unless Command.InterruptDisable; Status.InterruptStatus follows always. */
 void pci_function_set_intx(struct pci_function *fn, bool pending);
 
+/* For the root, after Command changed. */
+void pci_function_update_line(struct pci_function *fn);
+
 /* Whether Command.BusMaster lets the function read and write memory and send messages. */
 bool pci_function_is_master(const struct pci_function *fn);
 

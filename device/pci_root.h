@@ -59,4 +59,11 @@ void pci_root_remove(struct pci_root *root, struct pci_function *fn);
 /* The function's configuration space back to power-on, its BARs no longer decoded, its INTx low. Without the function's lock. */
 void pci_root_reset_function(struct pci_root *root, struct pci_function *fn);
 
+/*
+ * A function of `slot` begins (true) or ceases (false) to drive INTA; for
+ * pci_function.c, which calls it once per change. The level of the line is the
+ * OR of all functions on it. Takes the leaf lock only.
+ */
+void pci_root_drive_line(struct pci_root *root, unsigned slot, bool active);
+
 #endif
