@@ -61,4 +61,11 @@ int balloon_set_target(struct device *dev, uint64_t bytes);
 /* Polling interval in seconds, 0 stops it and keeps the values. -EINVAL above UINT32_MAX, -ENOTSUP without the stats feature negotiated. */
 int balloon_set_stats_interval(struct device *dev, uint64_t seconds);
 
+/*
+ * Asks the guest for fresh statistics now; they are there when stats_time_s has
+ * moved, which may be never. -ENOTSUP without a live driver or the stats
+ * feature, -EBUSY while the guest has not answered the last time.
+ */
+int balloon_request_stats(struct device *dev);
+
 #endif

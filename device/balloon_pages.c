@@ -1,0 +1,199 @@
+#include <assert.h>
+#include <string.h>
+
+#include "device/balloon_impl.h"
+
+/*
+ * Pages of the batch that `ranges` were made of are given back to the host,
+ * all before the request they came with is returned: from then on the guest
+ * may use them again without a word.
+ */
+static void discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n)
+{
+	struct discard_result result = {0};
+	if (!n)
+		return;
+	b->dev.host->ops->discard(b->dev.host, ranges, n, &result);
+	q->counters.ranges += n;
+	q->counters.discarded_bytes += result.discarded_bytes;
+	q->counters.failed_bytes += result.failed_bytes;
+}
+
+/* ---- Inflate and deflate: arrays of page numbers (section 5.5.6) ------- */
+
+/* Copies the next bytes of the chain's current buffer; they are read from the guest this once. */
+static void copy_in(void *to, const uint8_t *from, size_t len)
+{
+	memcpy(to, from, len);
+	__asm__ volatile("" : : "r"(to) : "memory"); /* what follows reads the copy */
+}
+
+static void add_pages(struct balloon *b, struct balloon_queue *q, const void *pfns, size_t n)
+{
+	size_t valid = page_ranges_add_le32(&b->batch, pfns, n);
+	q->counters.pages += valid;
+	q->counters.bad_pages += n - valid;
+	if (valid < n)
+		balloon_bad_chain(b, q, "page number outside memory");
+}
+
+static void next_buf(struct balloon_queue *q)
+{
+	q->buf++;
+	q->offset = 0;
+}
+
+/*
+ * Takes page numbers from the current buffer, `max` at most, and returns how
+ * many. The array may be cut anywhere (section 2.7.4): a number that straddles
+ * two buffers waits in q->piece.
+ */
+static size_t take_pages(struct balloon *b, struct balloon_queue *q, const uint8_t *data, uint32_t len, size_t max)
+{
+	const uint8_t *from = data + q->offset;
+	size_t left = len - q->offset, taken = 0;
+
+	if (q->piece_len || left < sizeof q->piece) {
+		size_t n = sizeof q->piece - q->piece_len;
+		n = n < left ? n : left;
+		copy_in(q->piece + q->piece_len, from, n);
+		q->piece_len += n;
+		q->offset += n;
+		if (q->piece_len < sizeof q->piece)
+			return 0;
+		add_pages(b, q, q->piece, 1);
+		q->piece_len = 0;
+		return 1;
+	}
+	taken = left / sizeof(uint32_t);
+	taken = taken < max ? taken : max;
+	copy_in(b->pfns, from, taken * sizeof(uint32_t));
+	add_pages(b, q, b->pfns, taken);
+	q->offset += taken * sizeof(uint32_t);
+	return taken;
+}
+
+/* Fills the batch with up to *budget pages of the chain. False when the chain has more. */
+static bool collect_pages(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
+{
+	size_t room = *budget < PAGE_RANGES_MAX ? *budget : PAGE_RANGES_MAX;
+
+	page_ranges_clear(&b->batch);
+	while (q->buf < q->chain.n_bufs) {
+		const struct virtq_buf *buf = &q->chain.bufs[q->buf];
+		const uint8_t *data = buf->writable ? NULL : gmem_at(&b->dev.host->gmem, buf->gpa, buf->len);
+		if (!data) {
+			balloon_bad_chain(b, q, buf->writable ? "buffer that is not for reading" : "buffer outside memory");
+			q->piece_len = 0;
+			next_buf(q);
+		} else if (q->offset == buf->len) {
+			next_buf(q);
+		} else if (!room) {
+			return false;
+		} else {
+			size_t taken = take_pages(b, q, data, buf->len, room);
+			room -= taken;
+			*budget -= taken;
+		}
+	}
+	if (q->piece_len)
+		balloon_bad_chain(b, q, "bytes left over at the end");
+	return true;
+}
+
+enum balloon_served balloon_serve_inflate(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
+{
+	const struct gmem_range *ranges;
+	bool done = collect_pages(b, q, budget);
+	size_t n = page_ranges_finish(&b->batch, &ranges);
+
+	n = balloon_map_add(&b->map, ranges, n, b->batch.ranges);
+	discard(b, q, b->batch.ranges, n);
+	return done ? BALLOON_SERVED : BALLOON_MORE;
+}
+
+/* Memory comes back by itself when it is touched: there is nothing to do but to remember. */
+enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
+{
+	bool done = collect_pages(b, q, budget);
+	if (b->map.bits) {
+		const struct gmem_range *ranges;
+		size_t n = page_ranges_finish(&b->batch, &ranges);
+		balloon_map_remove(&b->map, ranges, n);
+	}
+	return done ? BALLOON_SERVED : BALLOON_MORE;
+}
+
+/* ---- Reporting: the buffers themselves are the free pages (section 5.5.6.8) */
+
+/* Whole host pages of [gpa, end) in each region become runs of the batch. Returns their bytes. */
+static uint64_t add_block(struct balloon *b, uint64_t gpa, uint64_t end)
+{
+	const struct gmem *gmem = &b->dev.host->gmem;
+	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES, bytes = 0;
+
+	for (size_t i = 0; i < gmem->n_regions; i++) {
+		const struct gmem_region *r = &gmem->regions[i];
+		/* From here on in bytes from the region's start, where host pages begin. */
+		uint64_t from = gpa > r->gpa ? gpa - r->gpa : 0, to = end > r->gpa ? end - r->gpa : 0;
+		to = to < r->len ? to : r->len;
+		to -= to % page;
+		if (from >= to || (from = (from + page - 1) / page * page) >= to)
+			continue;
+		page_ranges_add_run(&b->batch,
+				    (struct page_run){.first = (uint32_t)((r->gpa + from) >> PFN_SHIFT), .count = (uint32_t)((to - from) >> PFN_SHIFT)});
+		bytes += to - from;
+	}
+	return bytes;
+}
+
+/* The part of [gpa, end) that one wakeup takes: up to about `budget` bytes, cut at a host page so that no page is lost. */
+static uint64_t end_of_part(const struct gmem *gmem, uint64_t gpa, uint64_t end, uint64_t budget)
+{
+	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES;
+	uint64_t part = budget > page ? budget : page;
+	if (end - gpa <= part)
+		return end;
+	uint64_t cut = (gpa + part) / page * page;
+	return cut > gpa ? cut : end;
+}
+
+static void take_block(struct balloon *b, struct balloon_queue *q, const struct virtq_buf *buf, uint64_t *budget)
+{
+	uint64_t gpa = buf->gpa + q->offset, left = buf->len - q->offset;
+	uint64_t end = left > UINT64_MAX - gpa ? UINT64_MAX : gpa + left;
+	uint64_t stop = end_of_part(&b->dev.host->gmem, gpa, end, *budget);
+	uint64_t bytes = add_block(b, gpa, stop);
+
+	q->counters.pages += bytes >> PFN_SHIFT;
+	if (bytes < stop - gpa) {
+		q->counters.bad_pages += (stop - gpa - bytes + PFN_BYTES - 1) >> PFN_SHIFT;
+		balloon_bad_chain(b, q, "block that is not whole pages of memory");
+	}
+	*budget -= stop - gpa < *budget ? stop - gpa : *budget;
+	q->offset += (uint32_t)(stop - gpa);
+	if (stop == end)
+		next_buf(q);
+}
+
+enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
+{
+	/* A page must never hold anything but its poison, and discarded pages read as zero (section 5.5.6.8.2). */
+	if (b->poison_val)
+		return BALLOON_SERVED;
+
+	page_ranges_clear(&b->batch);
+	while (q->buf < q->chain.n_bufs && *budget && b->batch.n_runs + GMEM_MAX_REGIONS <= PAGE_RANGES_MAX) {
+		const struct virtq_buf *buf = &q->chain.bufs[q->buf];
+		if (!buf->writable) {
+			balloon_bad_chain(b, q, "block that is not for writing");
+			next_buf(q);
+		} else {
+			take_block(b, q, buf, budget);
+		}
+	}
+	const struct gmem_range *ranges;
+	size_t n = page_ranges_finish(&b->batch, &ranges);
+	discard(b, q, ranges, n);
+	return q->buf == q->chain.n_bufs ? BALLOON_SERVED : BALLOON_MORE;
+}

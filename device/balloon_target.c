@@ -1,0 +1,150 @@
+#include <linux/virtio_balloon.h>
+
+#include "device/balloon_impl.h"
+
+/* Linux waits 200 ms after a failed allocation and needs far less for a step: this long without one is a guest that cannot. */
+#define STALL_MS 10000
+
+/* The driver's notifier for want of memory gives back this much at most at a time. */
+#define OOM_STEP_PAGES 256
+
+static void tell(struct balloon *b, enum host_event_kind kind, uint32_t pages)
+{
+	const struct host_event event = {.kind = kind, .device_id = b->dev.id, .value = (uint64_t)pages << PFN_SHIFT};
+	b->dev.host->ops->event(b->dev.host, &event);
+}
+
+static bool is_driver_ok(const struct balloon *b)
+{
+	return b->vpci.status & VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
+/* ---- Progress -------------------------------------------------------- */
+
+/* The timer runs only while there is a target to reach, and stops once the stall was told: an idle VM is never woken. */
+static void watch_progress(struct balloon *b, uint64_t delay_ms)
+{
+	struct host *host = b->dev.host;
+	b->watching = true;
+	host->ops->timer_arm(host, &b->stall_timer, delay_ms);
+}
+
+static void stop_watching(struct balloon *b)
+{
+	if (!b->watching)
+		return;
+	b->watching = false;
+	b->dev.host->ops->timer_cancel(b->dev.host, &b->stall_timer);
+}
+
+/* Actual came nearer to the target, or the target is a new one. */
+static void note_progress(struct balloon *b)
+{
+	b->stalled = false;
+	b->progress_ms = b->dev.host->ops->now_ms(b->dev.host);
+	if (!b->watching)
+		watch_progress(b, STALL_MS);
+}
+
+static void on_stall_timer(void *opaque)
+{
+	struct balloon *b = opaque;
+	pthread_mutex_lock(&b->dev.lock);
+	if (b->watching) {
+		uint64_t quiet_ms = b->dev.host->ops->now_ms(b->dev.host) - b->progress_ms;
+		b->watching = false;
+		if (quiet_ms < STALL_MS) {
+			watch_progress(b, STALL_MS - quiet_ms);
+		} else {
+			b->stalled = true;
+			tell(b, HOST_EVENT_BALLOON_STALLED, b->actual_pages);
+		}
+	}
+	pthread_mutex_unlock(&b->dev.lock);
+}
+
+static void reached(struct balloon *b)
+{
+	b->stalled = false;
+	stop_watching(b);
+	tell(b, HOST_EVENT_BALLOON_REACHED, b->target_pages);
+}
+
+static uint32_t distance(uint32_t x, uint32_t y)
+{
+	return x < y ? y - x : x - y;
+}
+
+/* ---- The driver's side ----------------------------------------------- */
+
+/*
+ * Whether the guest took pages back on its own: below a target that it knows.
+ * A drop to nothing in one long step is not that: it is a driver that leaves,
+ * for unbind or suspend.
+ */
+static bool is_own_deflation(const struct balloon *b, uint32_t before, uint32_t now)
+{
+	return vpci_has_feature(&b->vpci, VIRTIO_BALLOON_F_DEFLATE_ON_OOM) && now < before && now < b->target_pages && b->target_was_read &&
+	       (now || before <= OOM_STEP_PAGES);
+}
+
+void balloon_actual_written(struct balloon *b, uint32_t pages)
+{
+	uint32_t before = b->actual_pages;
+	if (pages == before)
+		return;
+	b->actual_pages = pages;
+	tell(b, HOST_EVENT_BALLOON_CHANGE, pages);
+	if (!is_driver_ok(b))
+		return;
+
+	if (pages == b->target_pages)
+		reached(b);
+	else if (distance(pages, b->target_pages) < distance(before, b->target_pages) || before == b->target_pages)
+		note_progress(b);
+	if (is_own_deflation(b, before, pages)) {
+		b->oom_deflations++;
+		tell(b, HOST_EVENT_BALLOON_OOM, pages);
+	}
+}
+
+void balloon_target_driver_ok(struct balloon *b)
+{
+	tell(b, HOST_EVENT_BALLOON_READY, b->actual_pages);
+	if (b->actual_pages != b->target_pages)
+		note_progress(b);
+}
+
+void balloon_target_forget(struct balloon *b)
+{
+	stop_watching(b);
+	b->stalled = false;
+	b->target_was_read = false;
+	if (!b->actual_pages)
+		return;
+	b->actual_pages = 0;
+	tell(b, HOST_EVENT_BALLOON_CHANGE, 0);
+}
+
+/* ---- The host's side ------------------------------------------------- */
+
+void balloon_target_init(struct balloon *b, uint32_t target_pages)
+{
+	b->stall_timer = (struct host_timer){.fn = on_stall_timer, .opaque = b};
+	b->target_pages = target_pages;
+}
+
+void balloon_target_set(struct balloon *b, uint32_t pages)
+{
+	if (pages != b->target_pages) {
+		b->target_pages = pages;
+		b->target_was_read = false;
+		vpci_config_changed(&b->vpci);
+	}
+	if (!is_driver_ok(b))
+		return;
+	if (pages == b->actual_pages)
+		reached(b);
+	else
+		note_progress(b);
+}

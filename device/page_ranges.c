@@ -1,0 +1,164 @@
+#include "device/page_ranges.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "util/bytes.h"
+
+void page_ranges_init(struct page_ranges *pr, const struct gmem *gmem)
+{
+	pr->gmem = gmem;
+	pr->region_first = 0;
+	pr->region_count = 0;
+	page_ranges_clear(pr);
+}
+
+void page_ranges_clear(struct page_ranges *pr)
+{
+	pr->n_runs = 0;
+}
+
+/* Whether the page is RAM; remembers its region. */
+static bool is_ram(struct page_ranges *pr, uint32_t pfn)
+{
+	if (pfn - pr->region_first < pr->region_count)
+		return true;
+	const struct gmem_region *region = gmem_region_of(pr->gmem, (uint64_t)pfn << PFN_SHIFT);
+	if (!region)
+		return false;
+	pr->region_first = (uint32_t)(region->gpa >> PFN_SHIFT);
+	uint64_t count = region->len >> PFN_SHIFT;
+	pr->region_count = count > UINT32_MAX - pr->region_first ? UINT32_MAX - pr->region_first : (uint32_t)count;
+	return pfn - pr->region_first < pr->region_count;
+}
+
+size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
+{
+	const uint8_t *p = pfns;
+	struct page_run *last = pr->n_runs ? &pr->runs[pr->n_runs - 1] : NULL;
+	size_t valid = 0;
+
+	for (size_t i = 0; i < n; i++, p += sizeof(uint32_t)) {
+		uint32_t pfn = load_le32(p);
+		if (!is_ram(pr, pfn))
+			continue;
+		valid++;
+		if (last && pfn - last->first < last->count)
+			continue;
+		if (last && pfn == last->first + last->count) {
+			last->count++;
+		} else if (last && pfn + 1 == last->first) {
+			last->first--;
+			last->count++;
+		} else {
+			assert(pr->n_runs < PAGE_RANGES_MAX);
+			last = &pr->runs[pr->n_runs++];
+			*last = (struct page_run){.first = pfn, .count = 1};
+		}
+	}
+	return valid;
+}
+
+void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
+{
+	assert(pr->n_runs < PAGE_RANGES_MAX && run.count);
+	pr->runs[pr->n_runs++] = run;
+}
+
+/* ---- Sorting --------------------------------------------------------- */
+
+enum order { ASCENDING, DESCENDING, NEITHER };
+
+static enum order order_of(const struct page_run *runs, size_t n)
+{
+	bool up = true, down = true;
+	for (size_t i = 1; i < n && (up || down); i++) {
+		up &= runs[i - 1].first <= runs[i].first;
+		down &= runs[i - 1].first >= runs[i].first;
+	}
+	return up ? ASCENDING : down ? DESCENDING : NEITHER;
+}
+
+static void reverse(struct page_run *runs, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		struct page_run run = runs[i];
+		runs[i] = runs[n - 1 - i];
+		runs[n - 1 - i] = run;
+	}
+}
+
+/*
+ * Radix sort by the first page, a byte at a time from the lowest. Its time is
+ * linear and the same for every input: a guest cannot choose a slow one.
+ * Returns where the result is.
+ */
+static struct page_run *sort(struct page_run *runs, struct page_run *scratch, size_t n)
+{
+	uint32_t counts[4][256] = {0};
+	for (size_t i = 0; i < n; i++)
+		for (unsigned digit = 0; digit < 4; digit++)
+			counts[digit][runs[i].first >> 8 * digit & 0xFF]++;
+
+	for (unsigned digit = 0; digit < 4; digit++) {
+		uint32_t *count = counts[digit];
+		if (count[runs[0].first >> 8 * digit & 0xFF] == n)
+			continue; /* one value only: RAM is small, so this is the rule for the upper digits */
+		uint32_t at = 0;
+		for (unsigned value = 0; value < 256; value++) {
+			uint32_t here = count[value];
+			count[value] = at;
+			at += here;
+		}
+		for (size_t i = 0; i < n; i++)
+			scratch[count[runs[i].first >> 8 * digit & 0xFF]++] = runs[i];
+		struct page_run *sorted = scratch;
+		scratch = runs;
+		runs = sorted;
+	}
+	return runs;
+}
+
+/* ---- Merging --------------------------------------------------------- */
+
+/* Appends [first, end), cut at region borders. */
+static size_t emit(const struct page_ranges *pr, struct gmem_range *out, uint64_t first, uint64_t end)
+{
+	size_t n = 0;
+	for (uint64_t gpa = first << PFN_SHIFT, stop = end << PFN_SHIFT; gpa < stop; n++) {
+		const struct gmem_region *region = gmem_region_of(pr->gmem, gpa);
+		assert(region);
+		uint64_t len = region->gpa + region->len - gpa;
+		out[n] = (struct gmem_range){.gpa = gpa, .len = len < stop - gpa ? len : stop - gpa};
+		gpa += out[n].len;
+	}
+	return n;
+}
+
+size_t page_ranges_finish(struct page_ranges *pr, const struct gmem_range **ranges)
+{
+	struct page_run *runs = pr->runs;
+	size_t n = pr->n_runs, n_out = 0;
+
+	*ranges = pr->ranges;
+	if (!n)
+		return 0;
+	enum order order = order_of(runs, n);
+	if (order == DESCENDING)
+		reverse(runs, n);
+	else if (order == NEITHER)
+		runs = sort(runs, pr->scratch, n);
+
+	uint64_t first = runs[0].first, end = first + runs[0].count;
+	for (size_t i = 1; i < n; i++) {
+		uint64_t run_end = (uint64_t)runs[i].first + runs[i].count;
+		if (runs[i].first > end) {
+			n_out += emit(pr, pr->ranges + n_out, first, end);
+			first = runs[i].first;
+			end = run_end;
+		} else if (run_end > end) {
+			end = run_end;
+		}
+	}
+	return n_out + emit(pr, pr->ranges + n_out, first, end);
+}
