@@ -154,7 +154,7 @@ static void add_internal_error(struct text *text, const struct exit_state *state
 		add(text, "this host's KVM failed with internal error %" PRIu32, state->internal.suberror);
 	}
 	for (uint32_t i = 0; i < state->internal.n_data; i++)
-		add(text, "%s0x%" PRIx64, i ? " " : "; it says ", state->internal.data[i]);
+		add(text, "%s0x%" PRIx64, i ? ", " : "; it says ", state->internal.data[i]);
 	add(text, "\nthe host's kernel log (dmesg) may say more; a newer host kernel may help");
 }
 

@@ -15,7 +15,11 @@
 	X(serial) \
 	X(acpi_pm) \
 	X(pvpanic) \
-	X(kbd_reset)
+	X(kbd_reset) \
+	X(loop) \
+	X(iobus) \
+	X(event_queue) \
+	X(exit_report)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
