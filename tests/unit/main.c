@@ -19,7 +19,8 @@
 	X(loop) \
 	X(iobus) \
 	X(event_queue) \
-	X(exit_report)
+	X(exit_report) \
+	X(terminal)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;

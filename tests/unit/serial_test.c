@@ -404,6 +404,23 @@ static void input_waits_for_the_guest_to_be_ready(void)
 	end();
 }
 
+static void clearing_the_fifo_loses_what_it_held(void)
+{
+	char text[64];
+
+	begin();
+	out(IIR, 1);
+	out(MCR, 3);
+	type("0123456789abcdefXY"); /* the last two are not received yet */
+	out(IIR, 3);
+	CU_ASSERT_EQUAL(receive(text, sizeof text), 2);
+	CU_ASSERT_STRING_EQUAL(text, "XY");
+	type("z");
+	out(IIR, 0); /* so does changing the mode */
+	CU_ASSERT_EQUAL(in(LSR)&1, 0);
+	end();
+}
+
 static void input_interrupts(void)
 {
 	begin();
@@ -577,6 +594,7 @@ static const struct test_case cases[] = {
 	{"no fds at all", no_fds_at_all},
 	{"last words are written out", last_words_are_written_out},
 	{"input waits for the guest to be ready", input_waits_for_the_guest_to_be_ready},
+	{"clearing the FIFO loses what it held", clearing_the_fifo_loses_what_it_held},
 	{"input interrupts", input_interrupts},
 	{"without FIFO one byte at a time", without_fifo_one_byte_at_a_time},
 	{"input beyond the buffer stays in the pipe", input_beyond_the_buffer_stays_in_the_pipe},
