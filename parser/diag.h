@@ -64,6 +64,13 @@ __attribute__((format(printf, 5, 6))) void diag_add(struct diag_list *list, enum
 /* Attaches "see FILE:LINE:COL: text" with its source line to the diagnostic that was added last. */
 __attribute__((format(printf, 3, 4))) void diag_note(struct diag_list *list, struct diag_span at, const char *fmt, ...);
 
+/* User text for a message: escaped, and cut with "..." when it is long. Returns quote->text. */
+#define DIAG_QUOTE_COLUMNS 48
+struct diag_quote {
+	char text[DIAG_QUOTE_COLUMNS * 4 + 8];
+};
+const char *diag_quote(struct diag_quote *quote, const char *text, size_t len);
+
 size_t diag_error_count(const struct diag_list *list);
 size_t diag_warning_count(const struct diag_list *list);
 
