@@ -102,6 +102,10 @@ const struct schema_prop *schema_find(const struct schema *schema, const char *n
 #define SCHEMA_SIZE_TEXT_MAX 32
 const char *schema_size_text(char buf[SCHEMA_SIZE_TEXT_MAX], uint64_t bytes);
 
+/* "from 1 to 31", "at least 16M and less than 16T", "1 or more": the range of a SIZE or UINT. Returns buf. */
+#define SCHEMA_RANGE_MAX 96
+const char *schema_range_text(char buf[SCHEMA_RANGE_MAX], const struct schema_prop *prop);
+
 /*
  * A hint in the syntax of the place that `at` points to: "size=1G" in a config
  * string, "size: 1G" in a spec, "1G" where the text is the value. Returns buf.
