@@ -20,7 +20,12 @@
 	X(iobus) \
 	X(event_queue) \
 	X(exit_report) \
-	X(terminal)
+	X(terminal) \
+	X(gmem) \
+	X(page_ranges) \
+	X(balloon_map) \
+	X(msix) \
+	X(pci_root)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
