@@ -1,0 +1,62 @@
+/*
+ * The balloon driver (VIRTIO 1.4, section 5.5). Pages are named by 4 KiB page
+ * numbers. It does not take MUST_TELL_HOST, so that a page is ours again once
+ * an inflate was acknowledged, whatever the host still wanted to do with it.
+ */
+#ifndef TESTS_GUEST_BALLOON_H
+#define TESTS_GUEST_BALLOON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/guest/virtio.h"
+
+#define BALLOON_BUFFER_PAGES 256 /* page numbers in a buffer, as many as Linux sends */
+#define BALLOON_REPORT_RANGES 32 /* ranges in a report, as many as Linux sends */
+
+/*
+ * How queues are numbered. The specification gives each role an index of its
+ * own, Linux counts the queues whose features it accepted; a device has to
+ * understand both.
+ */
+enum balloon_numbering { NUMBERING_SPEC, NUMBERING_LINUX };
+
+struct balloon {
+	struct virtio_device dev;
+	struct virtq inflate, deflate, stats, report;
+	bool has_stats, has_report;
+	uint32_t actual_pages; /* as told to the host */
+};
+
+/* The first balloon on the bus, reset; false if there is none. */
+bool balloon_find(struct balloon *b);
+
+/* Brings the device up. With statistics negotiated, primes the first buffer. */
+void balloon_start(struct balloon *b, enum balloon_numbering numbering);
+
+/* Resets the device; the balloon is empty then. */
+void balloon_stop(struct balloon *b);
+
+/* What the host asks for, in pages. */
+uint32_t balloon_target_pages(const struct balloon *b);
+
+/*
+ * Gives n pages to the host, takes them back. The page numbers are read by the
+ * device where they are. In buffers of BALLOON_BUFFER_PAGES, up to `depth` of
+ * which the device has at a time; `actual` is written after each batch.
+ */
+void balloon_inflate(struct balloon *b, const uint32_t *pfns, size_t n, unsigned depth);
+void balloon_deflate(struct balloon *b, const uint32_t *pfns, size_t n, unsigned depth);
+
+/* Reports n free ranges, at most balloon_report_max, as one chain, and waits until the device is done with it. */
+void balloon_report(struct balloon *b, const struct virtq_buffer *ranges, size_t n);
+size_t balloon_report_max(const struct balloon *b);
+
+/* Answers the host's question for statistics if there is one. Bytes. */
+void balloon_answer_stats(struct balloon *b, uint64_t free_bytes, uint64_t total_bytes);
+
+/* Ends the run if the device asks for a reset. */
+void balloon_check_status(const struct balloon *b);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * From the PVH entry to ring 3.
+ *
+ * PVH starts us in flat 32-bit protected mode, paging off, interrupts off, EBX
+ * = hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h). Ring 0 only
+ * sets the machine up and reports exceptions: a KVM without hardware
+ * virtualisation interprets it, instruction by instruction, while ring 3 runs
+ * at full speed everywhere. So it has no loops to speak of: the page tables of
+ * the first 4 GiB are laid out by the assembler.
+ */
+#include "tests/guest/segments.h"
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+#define CR0_PE 0x1
+#define CR0_WP 0x10000
+#define CR0_PG 0x80000000
+#define CR4_PAE 0x20
+#define MSR_EFER 0xC0000080
+#define EFER_LME 0x100
+
+#define PTE_TABLE 0x7	   /* present, writable, user */
+#define PTE_HUGE_PAGE 0x87 /* the same, 2 MiB */
+
+	.section .note.Xen, "a", @note
+	.balign 4
+	.long 4, 8, XEN_ELFNOTE_PHYS32_ENTRY
+	.asciz "Xen"
+	.quad pvh_entry
+
+	.text
+	.code32
+	.globl pvh_entry
+pvh_entry:
+	cld
+	movl $ring0_stack_top, %esp
+	movl %ebx, boot_start_info_gpa
+	movl $boot_pml4, %eax
+	movl %eax, %cr3
+	movl $CR4_PAE, %eax
+	movl %eax, %cr4
+	movl $MSR_EFER, %ecx
+	rdmsr
+	orl $EFER_LME, %eax
+	wrmsr
+	movl %cr0, %eax
+	orl $(CR0_PG | CR0_WP | CR0_PE), %eax
+	movl %eax, %cr0
+	lgdt gdt_pointer
+	ljmp $KERNEL_CS, $long_mode
+
+	.code64
+long_mode:
+	movl $KERNEL_DS, %eax
+	movl %eax, %ss
+	movl $USER_DS, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	xorl %eax, %eax
+	movl %eax, %fs
+	movl %eax, %gs
+	call ring0_init
+	pushq $USER_DS
+	pushq $(user_stack_top - 8) /* as after a call: RSP + 8 is a multiple of 16 */
+	pushq $RFLAGS_FIXED /* interrupts off: nothing here needs one */
+	pushq $USER_CS
+	pushq $guest_main
+	xorl %ebp, %ebp
+	iretq
+
+/*
+ * One entry per exception, 16 bytes apart. Each leaves vector, error code and
+ * the CPU's frame (RIP CS RFLAGS RSP SS) on the stack: struct exception_frame.
+ */
+	.balign 16
+	.globl exception_entries
+exception_entries:
+	vector = 0
+	.rept N_EXCEPTIONS
+	.balign 16
+	.if !((EXCEPTIONS_WITH_ERROR_CODE >> vector) & 1)
+	pushq $0
+	.endif
+	pushq $vector
+	jmp exception_entry
+	vector = vector + 1
+	.endr
+
+exception_entry:
+	movq %rsp, %rdi
+	andq $-16, %rsp
+	call exception_report
+
+	.data
+	.balign 8
+	.globl gdt
+gdt:	.quad 0
+	.quad 0
+	.quad 0x00AF9B000000FFFF /* KERNEL_CS: 64-bit code */
+	.quad 0x00CF93000000FFFF /* KERNEL_DS */
+	.quad 0
+	.quad 0x00CFF3000000FFFF /* USER_DS */
+	.quad 0x00AFFB000000FFFF /* USER_CS: 64-bit code */
+	.quad 0
+	.quad 0, 0 /* TSS_SELECTOR: filled in by ring0_init */
+gdt_end:
+gdt_pointer:
+	.word gdt_end - gdt - 1
+	.long gdt
+
+/* 0 to 4 GiB, each address mapped to itself. */
+	.balign 4096
+	.globl boot_pml4
+boot_pml4:
+	.quad boot_pdpt + PTE_TABLE
+	.fill 511, 8, 0
+boot_pdpt:
+	.quad boot_directories + PTE_TABLE
+	.quad boot_directories + 0x1000 + PTE_TABLE
+	.quad boot_directories + 0x2000 + PTE_TABLE
+	.quad boot_directories + 0x3000 + PTE_TABLE
+	.fill 508, 8, 0
+boot_directories:
+	gpa = 0
+	.rept 2048
+	.quad gpa + PTE_HUGE_PAGE
+	gpa = gpa + 0x200000
+	.endr
+
+	.bss
+	.balign 16
+	.skip 8192
+	.globl ring0_stack_top
+ring0_stack_top:
+	.skip 16384
+user_stack_top:
+	.globl boot_start_info_gpa
+boot_start_info_gpa:
+	.quad 0
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,40 @@
+/*
+ * The command line: words "key=value", separated by blanks.
+ *
+ *   mode=selftest   (default) inflates to the target, deflates, reports; checks
+ *                   every page and its neighbours; then powers off
+ *   mode=bench      times inflating, deflating and touching again, in ascending,
+ *                   descending and random order; then powers off
+ *   mode=follow     follows the target and answers statistics until the power
+ *                   button is pressed
+ *   mode=idle       leaves the balloon alone until the power button is pressed
+ *   hold_ms=N       selftest: stay inflated so long (0)
+ *   touch_mb=N      follow, idle: write to so much RAM first (0); follow writes
+ *                   to it again whenever it comes back from the balloon
+ *   zero=must|any   what a page holds after the host had it: zero (default), or
+ *                   either zero or what it held, where the host can only give
+ *                   back whole huge pages
+ *   numbering=both|spec|linux
+ *                   which numbering of the queues selftest uses (both)
+ */
+#ifndef TESTS_GUEST_OPTIONS_H
+#define TESTS_GUEST_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_IDLE };
+
+struct options {
+	enum mode mode;
+	uint32_t hold_ms;
+	uint32_t touch_mb;
+	bool may_keep; /* zero=any */
+	bool numbering_spec;
+	bool numbering_linux;
+};
+
+/* Ends the run over a word that is none of the above. */
+void options_parse(struct options *options, const char *cmdline);
+
+#endif

@@ -1,0 +1,17 @@
+/* Numbers that boot.S and ring0.c share. Selectors are those of 64-bit Linux, the ones that a paravirtual KVM expects in user mode. */
+#ifndef TESTS_GUEST_SEGMENTS_H
+#define TESTS_GUEST_SEGMENTS_H
+
+#define KERNEL_CS 0x10
+#define KERNEL_DS 0x18
+#define USER_DS 0x2B
+#define USER_CS 0x33
+#define TSS_SELECTOR 0x40
+
+#define RFLAGS_FIXED 0x2
+
+#define N_EXCEPTIONS 32
+/* Bit n: exception n pushes an error code: 8, 10 to 14, 17, 21, 29, 30 (Intel SDM volume 3, 6.3.1; AMD APM volume 2, 8.2). */
+#define EXCEPTIONS_WITH_ERROR_CODE 0x60227D00
+
+#endif
