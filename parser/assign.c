@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "parser/foreign.h"
 #include "parser/suggest.h"
@@ -142,6 +143,15 @@ void assign_string(struct assign *assign, struct keyval_reader *reader)
 
 /* ---- Specs ---- */
 
+/* `mode: null` is the mode of that name, not the lack of one. */
+static bool is_choice(const struct schema_prop *prop, const struct spec_node *value)
+{
+	for (size_t i = 0; prop->type == SCHEMA_ENUM && prop->choices[i]; i++)
+		if (strlen(prop->choices[i]) == value->text_len && strncasecmp(prop->choices[i], value->text, value->text_len) == 0)
+			return true;
+	return false;
+}
+
 void assign_key(struct assign *assign, const struct spec_tree *tree, const struct spec_node *key)
 {
 	if (key->kind != SPEC_TEXT && key->kind != SPEC_NULL)
@@ -160,6 +170,9 @@ void assign_key(struct assign *assign, const struct spec_tree *tree, const struc
 		assign_value(assign, prop, value->text, value->text_len, spec_span(tree, key), spec_span(tree, value));
 		return;
 	case SPEC_NULL:
+		if (is_choice(prop, value))
+			assign_value(assign, prop, value->text, value->text_len, spec_span(tree, key), spec_span(tree, value));
+		return;
 	case SPEC_BAD:
 		return;
 	case SPEC_EMPTY:

@@ -155,6 +155,13 @@ void emit_list_begin(struct emit *emit, const char *key)
 	open_level(emit, true);
 }
 
+void emit_null(struct emit *emit, const char *key)
+{
+	put_key(emit, key, true);
+	fputs("null", emit->out);
+	end_scalar(emit);
+}
+
 void emit_string(struct emit *emit, const char *key, const char *text)
 {
 	put_key(emit, key, true);

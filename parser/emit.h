@@ -26,6 +26,7 @@ void emit_end(struct emit *emit);
 void emit_map_begin(struct emit *emit, const char *key);
 void emit_list_begin(struct emit *emit, const char *key);
 void emit_close(struct emit *emit); /* of either */
+void emit_null(struct emit *emit, const char *key);
 void emit_string(struct emit *emit, const char *key, const char *text);
 void emit_bool(struct emit *emit, const char *key, bool value);
 void emit_uint(struct emit *emit, const char *key, uint64_t value);

@@ -84,6 +84,14 @@ bool foreign_key(const char *section, const char *key, size_t len, const char **
 	return false;
 }
 
+const char *foreign_key_nth(const char *section, size_t nth)
+{
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (is_section(keys[i].section, section) && nth-- == 0)
+			return keys[i].key;
+	return NULL;
+}
+
 bool foreign_choice(const char *section, const char *key, const char *text, size_t len)
 {
 	for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {

@@ -14,6 +14,9 @@
  */
 bool foreign_key(const char *section, const char *key, size_t len, const char **why);
 
+/* The nth key of that section that only Cloud Hypervisor has, NULL past the last. */
+const char *foreign_key_nth(const char *section, size_t nth);
+
 /* Whether Cloud Hypervisor has that choice for the key of the section. */
 bool foreign_choice(const char *section, const char *key, const char *text, size_t len);
 

@@ -15,7 +15,7 @@ static const struct schema_prop vm_props[] = {
 		.type = SCHEMA_ID,
 		.offset = offsetof(struct vm_config, name),
 		.def_text = "the spec's file name without its suffix, or vm",
-		.help = "name of the VM, in messages and of its control socket",
+		.help = "Name of the VM, in messages and of its control socket",
 		.example = "web-1",
 	},
 	{
@@ -23,7 +23,7 @@ static const struct schema_prop vm_props[] = {
 		.type = SCHEMA_PATH,
 		.offset = offsetof(struct vm_config, qmp),
 		.def_text = "NAME.sock in the runtime directory",
-		.help = "path of the QMP control socket",
+		.help = "Path of the QMP control socket",
 		.example = "web-1.sock",
 	},
 	{
@@ -31,7 +31,7 @@ static const struct schema_prop vm_props[] = {
 		.type = SCHEMA_BOOL,
 		.offset = offsetof(struct vm_config, pvpanic),
 		.def = 1,
-		.help = "give the guest a device that tells the host when its kernel panics",
+		.help = "Give the guest a device that tells the host when its kernel panics",
 		.example = "off",
 	},
 };
@@ -45,7 +45,7 @@ static const struct schema_prop cpus_props[] = {
 		.def = 1,
 		.min = 1,
 		.max = 64,
-		.help = "number of vCPUs",
+		.help = "Number of vCPUs",
 		.example = "2",
 	},
 	{
@@ -56,7 +56,7 @@ static const struct schema_prop cpus_props[] = {
 		.def_text = "boot_vcpus",
 		.min = 1,
 		.max = 64,
-		.help = "the same number: vCPUs cannot be added to a running VM",
+		.help = "The same number: vCPUs cannot be added to a running VM",
 		.example = "2",
 	},
 };
@@ -71,21 +71,21 @@ static const struct schema_prop memory_props[] = {
 		/* A balloon counts pages of 4 KiB in 32 bits (VIRTIO 1.4, section 5.5.4, num_pages). */
 		.max = 16 * TIB - 4 * KIB,
 		.multiple = 4 * KIB,
-		.help = "guest RAM",
+		.help = "Guest RAM",
 		.example = "1G",
 	},
 	{
 		.name = "shared",
 		.type = SCHEMA_BOOL,
 		.offset = offsetof(struct memory_config, shared),
-		.help = "back RAM by a file in memory that other processes can map, not by private memory",
+		.help = "Back RAM by a file in memory that other processes can map, not by private memory",
 		.example = "on",
 	},
 	{
 		.name = "hugepages",
 		.type = SCHEMA_BOOL,
 		.offset = offsetof(struct memory_config, hugepages),
-		.help = "take RAM from the host's reserved huge pages; only whole ones can be given back",
+		.help = "Take RAM from the host's reserved huge pages; only whole ones can be given back",
 		.example = "on",
 	},
 	{
@@ -96,7 +96,7 @@ static const struct schema_prop memory_props[] = {
 		.min = 2 * MIB,
 		.max = GIB,
 		.multiple = 2 * MIB,
-		.help = "size of a huge page, 2M or 1G; needs hugepages: on",
+		.help = "Size of a huge page, 2M or 1G; needs hugepages: on",
 		.example = "2M",
 	},
 	{
@@ -105,21 +105,21 @@ static const struct schema_prop memory_props[] = {
 		.offset = offsetof(struct memory_config, thp),
 		.def = 1,
 		.def_text = "on; off with hugepages",
-		.help = "let the host use transparent huge pages for RAM; faster, while a balloon of single pages gives back less at once",
+		.help = "Let the host use transparent huge pages for RAM; faster, while a balloon of single pages gives back less at once",
 		.example = "off",
 	},
 	{
 		.name = "prefault",
 		.type = SCHEMA_BOOL,
 		.offset = offsetof(struct memory_config, prefault),
-		.help = "take all of RAM from the host before the guest starts",
+		.help = "Take all of RAM from the host before the guest starts",
 		.example = "on",
 	},
 	{
 		.name = "mergeable",
 		.type = SCHEMA_BOOL,
 		.offset = offsetof(struct memory_config, mergeable),
-		.help = "let the host merge equal pages of private memory (KSM)",
+		.help = "Let the host merge equal pages of private memory (KSM)",
 		.example = "on",
 	},
 };
@@ -130,7 +130,7 @@ static const struct schema_prop payload_props[] = {
 		.type = SCHEMA_PATH,
 		.offset = offsetof(struct payload_config, kernel),
 		.def_text = "the built-in guest",
-		.help = "kernel to boot: a bzImage, or an ELF image with a PVH entry point",
+		.help = "Kernel to boot: a bzImage, or an ELF image with a PVH entry point",
 		.example = "vmlinuz",
 	},
 	{
@@ -138,7 +138,7 @@ static const struct schema_prop payload_props[] = {
 		.type = SCHEMA_PATH,
 		.offset = offsetof(struct payload_config, initramfs),
 		.def_text = "none",
-		.help = "initial RAM file system",
+		.help = "Initial RAM file system",
 		.example = "initrd.img",
 	},
 	{
@@ -146,7 +146,7 @@ static const struct schema_prop payload_props[] = {
 		.type = SCHEMA_STRING,
 		.offset = offsetof(struct payload_config, cmdline),
 		.def_text = "empty",
-		.help = "command line of the kernel",
+		.help = "Command line of the kernel",
 		.example = "console=ttyS0",
 	},
 };
@@ -161,7 +161,7 @@ static const struct schema_prop serial_props[] = {
 		.offset = offsetof(struct serial_config, mode),
 		.def = SERIAL_TTY,
 		.choices = serial_modes,
-		.help = "where the first serial port goes: the terminal, a file, nowhere; or there is none",
+		.help = "Where the first serial port goes: the terminal, a file, nowhere; or there is none",
 		.example = "tty",
 	},
 	{
@@ -169,7 +169,7 @@ static const struct schema_prop serial_props[] = {
 		.type = SCHEMA_PATH,
 		.offset = offsetof(struct serial_config, file),
 		.def_text = "none",
-		.help = "file for mode file, created or emptied; in a config string it implies the mode",
+		.help = "File for mode file, created or emptied; in a config string it implies the mode",
 		.example = "console.log",
 	},
 };
@@ -181,21 +181,21 @@ static const struct schema payload_schema = {"payload", payload_props, COUNT(pay
 static const struct schema serial_schema = {"serial", serial_props, COUNT(serial_props), sizeof(struct serial_config)};
 
 const struct section vm_sections[N_SECTIONS] = {
-	[SECTION_VM] = {&vm_schema, 0, "the keys at the top of a spec"},
-	[SECTION_CPUS] = {&cpus_schema, offsetof(struct vm_config, cpus), "virtual CPUs"},
-	[SECTION_MEMORY] = {&memory_schema, offsetof(struct vm_config, memory), "guest RAM and what backs it"},
-	[SECTION_PAYLOAD] = {&payload_schema, offsetof(struct vm_config, payload), "what boots"},
-	[SECTION_SERIAL] = {&serial_schema, offsetof(struct vm_config, serial), "the first serial port"},
+	[SECTION_VM] = {&vm_schema, 0, "The keys at the top of a spec"},
+	[SECTION_CPUS] = {&cpus_schema, offsetof(struct vm_config, cpus), "Virtual CPUs"},
+	[SECTION_MEMORY] = {&memory_schema, offsetof(struct vm_config, memory), "Guest RAM and what backs it"},
+	[SECTION_PAYLOAD] = {&payload_schema, offsetof(struct vm_config, payload), "What boots"},
+	[SECTION_SERIAL] = {&serial_schema, offsetof(struct vm_config, serial), "The first serial port"},
 };
 
 const struct section_option section_options[] = {
-	{"--name", SECTION_VM, "name", "NAME", "name of the VM"},
-	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "kernel to boot; without one the built-in guest runs"},
-	{"--initramfs", SECTION_PAYLOAD, "initramfs", "FILE", "initial RAM file system"},
-	{"--cmdline", SECTION_PAYLOAD, "cmdline", "STRING", "command line of the kernel"},
-	{"--cpus", SECTION_CPUS, NULL, "N", "number of vCPUs, 1 to 64"},
-	{"--memory", SECTION_MEMORY, NULL, "SIZE[,key=value...]", "guest RAM and what backs it"},
-	{"--serial", SECTION_SERIAL, NULL, "tty|null|off|file=PATH", "where the first serial port goes"},
+	{"--name", SECTION_VM, "name", "NAME", "Name of the VM"},
+	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "Kernel to boot; without one the built-in guest runs"},
+	{"--initramfs", SECTION_PAYLOAD, "initramfs", "FILE", "Initial RAM file system"},
+	{"--cmdline", SECTION_PAYLOAD, "cmdline", "STRING", "Command line of the kernel"},
+	{"--cpus", SECTION_CPUS, NULL, "N", "Number of vCPUs, 1 to 64"},
+	{"--memory", SECTION_MEMORY, NULL, "SIZE[,key=value...]", "Guest RAM and what backs it"},
+	{"--serial", SECTION_SERIAL, NULL, "tty|null|off|file=PATH", "Where the first serial port goes"},
 	{"--qmp", SECTION_VM, "qmp", "PATH", "QMP control socket"},
 };
 const size_t n_section_options = COUNT(section_options);
