@@ -9,11 +9,8 @@
 
 /* ---- Life ------------------------------------------------------------ */
 
-void fg_create_on(struct fakeguest *fg, const struct balloon_config *config, struct fakehost *fh)
+void fg_create_class(struct fakeguest *fg, const struct device_class *class, const void *config, struct fakehost *fh)
 {
-	static const struct balloon_config all_on = {.deflate_on_oom = true, .free_page_reporting = true, .pci_device_id = FG_SLOT};
-	struct balloon_config with_slot = config ? *config : all_on;
-	with_slot.pci_device_id = FG_SLOT;
 	memset(fg, 0, sizeof *fg);
 	fg->fh = fh;
 	const struct pci_root_params params = {
@@ -28,11 +25,20 @@ void fg_create_on(struct fakeguest *fg, const struct balloon_config *config, str
 	};
 	int err = pci_root_create(&params, &fg->root);
 	assert(!err);
-	const struct device_init init = {.id = "balloon0", .config = &with_slot, .host = &fh->host, .pci = fg->root};
-	err = balloon_class.create(&init, &fg->dev);
+	const struct device_init init = {.id = "balloon0", .config = config, .host = &fh->host, .pci = fg->root};
+	err = class->create(&init, &fg->dev);
 	assert(!err);
 	(void)err;
 	fg_probe(fg);
+}
+
+void fg_create_on(struct fakeguest *fg, const struct balloon_config *config, struct fakehost *fh)
+{
+	struct balloon_config with_slot = {.deflate_on_oom = true, .free_page_reporting = true};
+	if (config)
+		with_slot = *config;
+	with_slot.pci_device_id = FG_SLOT;
+	fg_create_class(fg, &balloon_class, &with_slot, fh);
 }
 
 void fg_create(struct fakeguest *fg, const struct balloon_config *config, uint64_t page_size_bytes)

@@ -91,6 +91,8 @@ struct fakeguest {
 /* Asserts that all is well. config NULL: size 0, everything on. page_size_bytes as for fakehost_create(). */
 void fg_create(struct fakeguest *fg, const struct balloon_config *config, uint64_t page_size_bytes);
 void fg_create_on(struct fakeguest *fg, const struct balloon_config *config, struct fakehost *fh);
+/* A virtio device of any class, whose config says FG_SLOT. */
+void fg_create_class(struct fakeguest *fg, const struct device_class *class, const void *config, struct fakehost *fh);
 /* Ends with contract_errors, which is 0 for a device that keeps to device/host.h. */
 unsigned fg_destroy(struct fakeguest *fg);
 

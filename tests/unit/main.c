@@ -25,7 +25,9 @@
 	X(page_ranges) \
 	X(balloon_map) \
 	X(msix) \
-	X(pci_root)
+	X(pci_root) \
+	X(virtq) \
+	X(vpci)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
