@@ -27,7 +27,11 @@
 	X(msix) \
 	X(pci_root) \
 	X(virtq) \
-	X(vpci)
+	X(vpci) \
+	X(balloon_virtio) \
+	X(balloon_pages) \
+	X(balloon_target) \
+	X(balloon_stats)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
