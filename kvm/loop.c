@@ -228,6 +228,21 @@ void loop_end(struct loop *loop)
 	wake(loop);
 }
 
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void close_all(struct loop *loop)
+{
+	close_if_open(loop->signal_fd);
+	close_if_open(loop->wake_fd);
+	close_if_open(loop->timer_fd);
+	close_if_open(loop->epoll_fd);
+	pthread_mutex_destroy(&loop->lock);
+}
+
 int loop_init(struct loop *loop, struct fail *why)
 {
 	memset(loop, 0, sizeof *loop);
@@ -243,23 +258,16 @@ int loop_init(struct loop *loop, struct fail *why)
 		error = -loop_watch(loop, &loop->timer_watch, EPOLLIN);
 	if (!error)
 		error = -loop_watch(loop, &loop->wake_watch, EPOLLIN);
-	if (!error)
+	loop->ready = !error;
+	if (loop->ready)
 		return 0;
-	loop_finish(loop);
+	close_all(loop);
 	return fail(why, error, "cannot set up the event loop");
-}
-
-static void close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 void loop_finish(struct loop *loop)
 {
-	close_if_open(loop->signal_fd);
-	close_if_open(loop->wake_fd);
-	close_if_open(loop->timer_fd);
-	close_if_open(loop->epoll_fd);
-	pthread_mutex_destroy(&loop->lock);
+	if (loop->ready)
+		close_all(loop);
+	loop->ready = false;
 }

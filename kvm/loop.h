@@ -19,6 +19,7 @@
 #include "util/fail.h"
 
 struct loop {
+	bool ready; /* loop_init() succeeded */
 	int epoll_fd;
 	int timer_fd;
 	int wake_fd;   /* eventfd: deferred work is there, or the loop is to end */
@@ -36,7 +37,7 @@ struct loop {
 /* 0, or -errno with the reason in `why`. */
 int loop_init(struct loop *loop, struct fail *why);
 
-/* What is still armed, queued or watched is forgotten without being touched. */
+/* What is still armed, queued or watched is forgotten without being touched. Zeroed is fine, twice too. */
 void loop_finish(struct loop *loop);
 
 /* Runs callbacks on the calling thread until loop_end(). 0, or -errno when epoll fails. */

@@ -1,0 +1,107 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/config.h"
+#include "cli/devices.h"
+#include "cli/run.h"
+#include "cli/version.h"
+#include "parser/suggest.h"
+#include "util/log.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments;
+	const char *help; /* one line, no full stop */
+};
+
+/* One row per subcommand, in the order of --help. */
+static const struct command commands[] = {
+	{"run", cmd_run, "[SPEC.yaml] [options]", "boot a VM; its serial console is the terminal"},
+	{"config", cmd_config, "[SPEC.yaml] [options]", "check, then print the resolved spec; starts nothing"},
+	{"devices", cmd_devices, "[DRIVER]", "list the drivers, or one driver's properties"},
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	struct suggest search = {.word = name, .len = strlen(name)};
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		suggest_offer(&search, commands[i].name);
+	const char *what = name[0] == '-' ? "option" : "subcommand";
+	if (search.nearest)
+		log_line(LOG_LEVEL_ERROR, NULL, "unknown %s '%s'; did you mean '%s'?", what, name, search.nearest);
+	else
+		log_line(LOG_LEVEL_ERROR, NULL, "unknown %s '%s'; see vmm-balloon --help", what, name);
+	return COMMAND_USAGE;
+}
+
+static void print_usage(FILE *out)
+{
+	fputs("Usage: vmm-balloon COMMAND [ARGUMENTS]\n"
+	      "\n"
+	      "A virtual machine monitor that moves memory between host and guest.\n"
+	      "\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-8s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+	fputs("\n"
+	      "  help COMMAND, or COMMAND --help, says more; --version says which this is.\n"
+	      "\n"
+	      "Exit status: 0 done, or the guest powered off; 1 the host failed; 2 usage or\n"
+	      "spec; 3 the guest panicked or triple-faulted; 4 a wait ran out of time.\n",
+	      out);
+}
+
+static int help(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stdout);
+		return COMMAND_OK;
+	}
+	const struct command *command = find_command(argv[1]);
+	if (!command)
+		return unknown_command(argv[1]);
+	char name[32], option[] = "--help";
+	snprintf(name, sizeof name, "%s", command->name);
+	return command->run(2, (char *[]){name, option, NULL});
+}
+
+/* A descriptor that we open must not become somebody's standard error. */
+static void keep_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			_exit(COMMAND_FAILED);
+}
+
+int main(int argc, char **argv)
+{
+	keep_standard_fds();
+	if (argc < 2) {
+		print_usage(stderr);
+		return COMMAND_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		return help(argc - 1, argv + 1);
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+		puts(VERSION_TEXT);
+		return COMMAND_OK;
+	}
+	const struct command *command = find_command(name);
+	return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+}
