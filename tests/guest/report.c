@@ -14,7 +14,9 @@
 #define SLEEP_TYPE_S5 5
 #define SLEEP_TYPE_S5_QEMU 0
 
+/* What the VMM may need to notice: it may take another thread. */
 #define POWER_OFF_MAX_MS 3000
+#define PANIC_MAX_MS 1000
 
 #define PVPANIC_PANICKED 0x1 /* docs/specs/pvpanic.rst of QEMU */
 
@@ -32,7 +34,7 @@ void pass(void)
 {
 	serial_print(PREFIX "PASS\n");
 	out16(BOARD_PORT_PM1_CNT, PM1_CNT_TYPE(SLEEP_TYPE_S5) | PM1_CNT_SLEEP);
-	clock_wait_ms(POWER_OFF_MAX_MS); /* another thread may have to do it */
+	clock_wait_ms(POWER_OFF_MAX_MS);
 	out16(BOARD_PORT_PM1_CNT, PM1_CNT_TYPE(SLEEP_TYPE_S5_QEMU) | PM1_CNT_SLEEP);
 	clock_wait_ms(POWER_OFF_MAX_MS);
 	fail("the power does not go off");
@@ -47,5 +49,6 @@ void fail(const char *format, ...)
 	serial_print("\n");
 	va_end(args);
 	out8(BOARD_PORT_PVPANIC, PVPANIC_PANICKED);
+	clock_wait_ms(PANIC_MAX_MS);
 	ring0_triple_fault(); /* a VM without pvpanic */
 }
