@@ -31,7 +31,8 @@
 	X(balloon_virtio) \
 	X(balloon_pages) \
 	X(balloon_target) \
-	X(balloon_stats)
+	X(balloon_stats) \
+	X(balloon)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
