@@ -1,0 +1,14 @@
+/* What the unit and conformance programs have in common: a table of suites and its run. */
+#ifndef TESTS_UNIT_RUNNER_H
+#define TESTS_UNIT_RUNNER_H
+
+#include "tests/unit/suite.h"
+
+/*
+ * Runs the suites of a NULL-terminated table with CUnit and ends with one line
+ * "N passed, N failed". argv names the suites to run; none means all. Returns
+ * the exit status of main().
+ */
+int run_suites(const struct test_suite *const *suites, int argc, char **argv);
+
+#endif
