@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "util/fail.h"
@@ -24,14 +25,15 @@
 
 /* What a running VM holds there. Zero-initialise; one VM, one thread. */
 struct runtime_dir {
+	bool claimed; /* the fields below mean something */
 	int dir_fd;
 	int lock_fd;
 	int listen_fd; /* -1 before runtime_dir_listen() */
 	char name[RUNTIME_NAME_MAX];
 	char dir[PATH_MAX];
-	char socket_path[RUNTIME_PATH_MAX];
-	char link_name[RUNTIME_NAME_MAX + 8]; /* in the folder: the socket or the link to it; empty: none yet */
-	bool claimed;
+	char socket_path[RUNTIME_PATH_MAX]; /* empty: no socket yet */
+	dev_t socket_dev;		    /* the socket's file, to be sure later that it is still ours */
+	ino_t socket_ino;
 };
 
 /* Writes the path of the folder, which may not exist yet. 0, or -errno with the reason in `why`. */

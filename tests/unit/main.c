@@ -25,7 +25,8 @@
 	X(balloon_pages) \
 	X(balloon_target) \
 	X(balloon_stats) \
-	X(balloon)
+	X(balloon) \
+	X(runtime_dir)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
