@@ -26,7 +26,9 @@
 	X(balloon_target) \
 	X(balloon_stats) \
 	X(balloon) \
-	X(runtime_dir)
+	X(runtime_dir) \
+	X(json_out) \
+	X(qmp_input)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
