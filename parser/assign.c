@@ -12,7 +12,7 @@
 
 bool assign_is_flag(struct diag_span at)
 {
-	return at.source && at.source->syntax != DIAG_YAML;
+	return at.source && at.source->layer > 0;
 }
 
 static const struct schema_prop *find_prop(const struct schema *schema, const char *name, size_t len, bool with_aliases)
@@ -65,24 +65,24 @@ void assign_value(struct assign *assign, const struct schema_prop *prop, const c
 		assign->no_memory = error;
 }
 
-static void unknown_key(struct assign *assign, const char *key, size_t len, struct diag_span at, bool with_aliases)
+static void unknown_key(struct assign *assign, const char *key, size_t len, struct diag_span at)
 {
 	const struct schema *schema = assign->values->schema;
 	struct suggest suggest = {.word = key, .len = len};
 	struct diag_quote quote;
 	const char *why;
-	assign->broken = true;
+	assign->broken = assign->unclear = true;
 	diag_quote(&quote, key, len);
 	if (foreign_key(schema->name, key, len, &why)) {
 		diag_add(assign->diags, DIAG_ERROR, at, why ? why : "remove it", "'%s' of Cloud Hypervisor's %s is not supported here", quote.text,
 			 schema->name);
 		return;
 	}
-	for (size_t i = 0; i < schema->n_props && !diag_is_full(assign->diags); i++) {
+	const struct schema_prop *aliased = find_prop(schema, key, len, true);
+	for (size_t i = 0; i < schema->n_props && !diag_is_full(assign->diags); i++)
 		suggest_offer(&suggest, schema->props[i].name);
-		if (with_aliases && schema->props[i].alias)
-			suggest_offer(&suggest, schema->props[i].alias);
-	}
+	if (aliased)
+		suggest.nearest = aliased->name;
 	char hint[SCHEMA_HINT_MAX];
 	size_t used = 0;
 	if (suggest.nearest)
@@ -118,7 +118,7 @@ void assign_option(struct assign *assign, const struct keyval *option)
 	}
 	const struct schema_prop *prop = find_prop(assign->values->schema, option->key, option->key_len, true);
 	if (!prop) {
-		unknown_key(assign, option->key, option->key_len, option->key_at, true);
+		unknown_key(assign, option->key, option->key_len, option->key_at);
 		return;
 	}
 	if (option->value_len == 0 && !option->quoted) {
@@ -133,12 +133,11 @@ void assign_option(struct assign *assign, const struct keyval *option)
 
 void assign_string(struct assign *assign, struct keyval_reader *reader)
 {
-	size_t errors = diag_error_count(assign->diags);
 	struct keyval option;
 	while (keyval_next(reader, &option))
 		assign_option(assign, &option);
-	if (diag_error_count(assign->diags) > errors)
-		assign->broken = true;
+	if (reader->n_errors > 0)
+		assign->broken = assign->unclear = true;
 }
 
 /* ---- Specs ---- */
@@ -160,7 +159,7 @@ void assign_key(struct assign *assign, const struct spec_tree *tree, const struc
 	if (!prop) {
 		const char *why;
 		if (!spec_is_off(key->value) || !foreign_key(assign->values->schema->name, key->text, key->text_len, &why))
-			unknown_key(assign, key->text, key->text_len, spec_span(tree, key), false);
+			unknown_key(assign, key->text, key->text_len, spec_span(tree, key));
 		return;
 	}
 	char hint[SCHEMA_HINT_MAX];
@@ -197,7 +196,9 @@ void assign_node(struct assign *assign, const struct spec_tree *tree, const stru
 		return;
 	}
 	struct keyval_reader reader;
-	int error = keyval_init(&reader, node->text, node->text_len, spec_text_span(tree, node), assign->diags);
+	struct diag_span at = spec_text_span(tree, node);
+	at.source = assign->spec_strings;
+	int error = keyval_init(&reader, node->text, node->text_len, at, assign->diags);
 	if (!error)
 		assign_string(assign, &reader);
 	else if (error == -EINVAL)
@@ -212,7 +213,7 @@ void assign_check_required(struct assign *assign)
 	const struct schema *schema = assign->values->schema;
 	for (size_t i = 0; i < schema->n_props; i++) {
 		const struct schema_prop *prop = &schema->props[i];
-		if (!prop->required || assign->values->where[i].source)
+		if (!prop->required || assign->values->where[i].source || assign->unclear)
 			continue;
 		char hint[SCHEMA_HINT_MAX];
 		schema_hint(hint, assign->values->whole, prop->name, prop->example);

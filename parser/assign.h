@@ -15,8 +15,10 @@ struct assign {
 	struct schema_values *values;
 	const char *path_base; /* absolute folder that relative paths start from */
 	struct diag_list *diags;
-	bool broken;   /* set when a diagnostic was added: the values are not what the user meant */
-	int no_memory; /* set to -ENOMEM */
+	const struct diag_source *spec_strings; /* the spec's text as a source of config strings */
+	bool unclear;				/* set when a key could not be told: it may have been any */
+	bool broken;				/* set when a diagnostic was added: the values are not what the user meant */
+	int no_memory;				/* set to -ENOMEM */
 };
 
 /* One property from the text of a value. `key_at` is what repeats point to. */

@@ -121,7 +121,7 @@ static void check_mergeable(struct loader *loader)
 	struct diag_span at = where(loader, SECTION_MEMORY, "mergeable");
 	char hint[SCHEMA_HINT_MAX];
 	diag_add(loader->diags, DIAG_WARNING, at, schema_hint(hint, at, "mergeable", "off"),
-		 "'mergeable' does nothing with %s memory: the host merges private small pages only", memory->shared ? "shared" : "hugepages");
+		 "'mergeable' does nothing with '%s': the host merges small private pages only", why);
 	note_where(loader, where(loader, SECTION_MEMORY, why), why);
 }
 

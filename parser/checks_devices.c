@@ -19,8 +19,11 @@ static void check_pair(struct loader *loader, const struct vmconfig_device *a, c
 {
 	struct diag_span at_a, at_b;
 	struct diag_quote quote;
+	char hint[SCHEMA_HINT_MAX];
 	if (a->driver == b->driver && !a->driver->several) {
-		diag_add(loader->diags, DIAG_ERROR, b->values.whole, "remove one of the two", "a VM has one %s at most", a->driver->name);
+		bool to_change = a->driver->shorthand && assign_is_flag(b->values.whole) && !assign_is_flag(a->values.whole);
+		snprintf(hint, sizeof hint, "--%s key=value changes the one in the spec", to_change ? a->driver->shorthand : "");
+		diag_add(loader->diags, DIAG_ERROR, b->values.whole, to_change ? hint : "remove one of the two", "a VM has one %s at most", a->driver->name);
 		diag_note(loader->diags, a->values.whole, "here is the first");
 	}
 	char *const *id_a = set_field(a, "id", SCHEMA_ID, &at_a), *const *id_b = set_field(b, "id", SCHEMA_ID, &at_b);

@@ -34,8 +34,8 @@ struct diag_list {
 	struct diag shown[DIAG_MAX_SHOWN];
 	size_t n_shown;
 	size_t n_errors, n_warnings;
-	struct diag *last; /* what diag_note() adds to; NULL when it was not kept */
-	const struct diag_source *sources[MAX_SOURCES];
+	struct diag *last;		  /* what diag_note() adds to; NULL when it was not kept */
+	const char *sources[MAX_SOURCES]; /* their texts */
 	size_t n_sources;
 	size_t next_order;
 };
@@ -73,14 +73,15 @@ __attribute__((format(printf, 1, 0))) static char *format_message(const char *fm
 	return utf8_escaped(raw);
 }
 
-/* Sources are told apart by their address: two "--memory" are two. */
+/* Sources are told apart by where their text is: two "--memory" are two. */
 static size_t order_of_source(struct diag_list *list, const struct diag_source *source)
 {
+	const char *text = source ? source->text : NULL;
 	size_t i = 0;
-	while (i < list->n_sources && list->sources[i] != source)
+	while (i < list->n_sources && list->sources[i] != text)
 		i++;
 	if (i == list->n_sources && i < MAX_SOURCES)
-		list->sources[list->n_sources++] = source;
+		list->sources[list->n_sources++] = text;
 	return i;
 }
 

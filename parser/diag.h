@@ -27,12 +27,16 @@ enum diag_syntax {
 	DIAG_YAML,   /* key: value */
 };
 
-/* A text that spans point into. `name` is what is printed: "--balloon", "vm.yaml". */
+/*
+ * A text that spans point into. `name` is what is printed: "--balloon",
+ * "vm.yaml". Two sources with the same text are one to the reader.
+ */
 struct diag_source {
 	const char *name;
 	const char *text;
 	size_t len;
 	enum diag_syntax syntax;
+	unsigned layer; /* 0 unless what it says replaces what a lower layer said; not printed */
 };
 
 /* Bytes [begin, end) of a source; begin == end points between two bytes. source NULL: no place (a default). */

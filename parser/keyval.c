@@ -1,6 +1,8 @@
 #include "parser/keyval.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,16 +37,18 @@ static const char *quoted_slice(const struct keyval_reader *reader, struct slice
 	return diag_quote(quote, reader->text + slice.begin, slice.end - slice.begin);
 }
 
-static void keyval_error(const struct keyval_reader *reader, struct slice at, const char *hint, const char *message)
+static void keyval_error(struct keyval_reader *reader, struct slice at, const char *hint, const char *message)
 {
+	reader->n_errors++;
 	diag_add(reader->diags, DIAG_ERROR, span_of(reader, at), hint, "%s", message);
 }
 
 int keyval_init(struct keyval_reader *reader, const char *text, size_t len, struct diag_span at, struct diag_list *diags)
 {
-	*reader = (struct keyval_reader){.text = text, .len = len, .at = at, .diags = diags};
+	*reader = (struct keyval_reader){.text = text, .len = len, .at = at, .last_comma = SIZE_MAX, .diags = diags};
 	reader->exact = at.source && at.end - at.begin == len && memcmp(at.source->text + at.begin, text, len) == 0;
 	if (len > KEYVAL_MAX_LEN) {
+		at.end = at.begin;
 		diag_add(diags, DIAG_ERROR, at, NULL, "a config string has at most %d bytes, this one has %zu", KEYVAL_MAX_LEN, len);
 		return -EINVAL;
 	}
@@ -101,7 +105,7 @@ static bool find_end(struct keyval_reader *reader, size_t begin, size_t *end)
 }
 
 /* A key is exact: nothing around it, nothing in it. */
-static bool check_key(const struct keyval_reader *reader, struct slice key)
+static bool check_key(struct keyval_reader *reader, struct slice key)
 {
 	struct slice bare = trimmed(reader, key);
 	struct diag_quote quote;
@@ -116,6 +120,7 @@ static bool check_key(const struct keyval_reader *reader, struct slice key)
 		quoted_slice(reader, bare, &quote);
 		char hint[sizeof quote + 16];
 		snprintf(hint, sizeof hint, "%s=...", quote.text);
+		reader->n_errors++;
 		diag_add(reader->diags, DIAG_ERROR, span_of(reader, (struct slice){at, at + 1}), around ? hint : "write '_', or remove it",
 			 around ? "there is a blank beside the key '%s'; keys are exact" : "there is a blank in the key '%s'; keys are exact", quote.text);
 		return false;
@@ -174,7 +179,10 @@ static bool read_option(struct keyval_reader *reader, struct slice option, struc
 		out->key_at = span_of(reader, value);
 		if (reader->n_options > 1) {
 			quoted_slice(reader, value, &got);
-			diag_add(reader->diags, DIAG_ERROR, out->key_at, NULL, "'%s' has no '='; after the first, each option is key=value", got.text);
+			char hint[sizeof got + 16];
+			snprintf(hint, sizeof hint, "%s=...", got.text);
+			reader->n_errors++;
+			diag_add(reader->diags, DIAG_ERROR, out->key_at, hint, "'%s' has no '='; after the first, each option is key=value", got.text);
 			return false;
 		}
 		return read_value(reader, value, out);
@@ -203,7 +211,9 @@ bool keyval_next(struct keyval_reader *reader, struct keyval *out)
 		if (bare.begin == bare.end) {
 			/* Point to the comma that has nothing beside it. */
 			size_t comma = option.begin > 0 && reader->text[option.begin - 1] == ',' ? option.begin - 1 : option.end;
-			keyval_error(reader, (struct slice){comma, comma + 1}, "remove the comma", "there is nothing beside this comma");
+			if (comma != reader->last_comma)
+				keyval_error(reader, (struct slice){comma, comma + 1}, "remove the comma", "there is nothing beside this comma");
+			reader->last_comma = comma;
 			continue;
 		}
 		if (read_option(reader, option, out))

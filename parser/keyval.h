@@ -35,6 +35,8 @@ struct keyval_reader {
 	size_t next;
 	size_t n_options;
 	char *unquoted; /* room for one value, owned */
+	size_t n_errors;
+	size_t last_comma; /* that an error was about, SIZE_MAX for none */
 	struct diag_list *diags;
 };
 

@@ -9,6 +9,7 @@
 /* Texts that spans of a loaded config point into; they live as long as the config. */
 struct vmconfig_sources {
 	struct diag_source spec;
+	struct diag_source spec_strings; /* the same text: the config strings in it */
 	char *spec_text;
 	struct diag_source *flags; /* n_flags of the input */
 };
@@ -16,6 +17,7 @@ struct vmconfig_sources {
 /* A device while it is being put together. */
 struct loader_device {
 	bool broken;	     /* its values are not what the user meant */
+	bool unclear;	     /* a key could not be told */
 	bool from_shorthand; /* a `balloon:` section or a --balloon option, which may go on filling it */
 };
 
@@ -64,6 +66,9 @@ int loader_shorthand_device(struct loader *loader, const struct schema_driver *d
 
 /* In a config string a serial port's file implies the mode, as Cloud Hypervisor's does. `source` is where the string stood. */
 void loader_imply_serial_mode(struct loader *loader, const struct diag_source *source);
+
+/* Sources of flags lie above the spec's. */
+#define LAYER_FLAGS 1
 
 /* checks.c and checks_devices.c: what no single value can tell. */
 void loader_check(struct loader *loader);

@@ -18,16 +18,16 @@ static bool is_allowed(uint32_t code)
 	return !(code >= 0x7f && code <= 0x9f && code != 0x85) && code != 0xfeff && code != 0xfffe && code != 0xffff;
 }
 
-static int character_error(const struct diag_source *source, size_t at, size_t len, struct diag_list *diags)
+static int character_error(const struct diag_source *source, size_t at, size_t len, uint32_t code, struct diag_list *diags)
 {
 	struct diag_span span = {source, at, at + (len ? len : 1)};
 	unsigned char byte = (unsigned char)source->text[at];
 	if (len == 0)
 		diag_add(diags, DIAG_ERROR, span, "save the file as UTF-8", "this byte (0x%02x) is not UTF-8", byte);
 	else if (byte == 0)
-		diag_add(diags, DIAG_ERROR, span, "remove it", "a NUL byte");
+		diag_add(diags, DIAG_ERROR, span, "remove it", "a NUL byte has no place in a text");
 	else
-		diag_add(diags, DIAG_ERROR, span, "remove it, or write it as an escape in double quotes", "a character that YAML does not allow");
+		diag_add(diags, DIAG_ERROR, span, "remove it, or write it as an escape in double quotes", "the character U+%04X has no place in YAML", code);
 	return -EINVAL;
 }
 
@@ -41,10 +41,10 @@ int spec_marks_init(struct spec_marks *marks, const struct diag_source *source, 
 	if (!marks->checkpoints)
 		return -ENOMEM;
 	for (size_t at = marks->text_begin; at < source->len; at += n, index++) {
-		uint32_t code;
+		uint32_t code = 0;
 		n = utf8_decode(source->text + at, source->len - at, &code);
 		if (n == 0 || !is_allowed(code))
-			return character_error(source, at, n, diags);
+			return character_error(source, at, n, code, diags);
 		if (index % CHECKPOINT_EVERY == 0)
 			marks->checkpoints[index / CHECKPOINT_EVERY] = (uint32_t)at;
 	}

@@ -106,7 +106,7 @@ int spec_check_repeats(const struct spec_tree *tree, struct spec_node *map, stru
 			first = i;
 			continue;
 		}
-		diag_add(diags, DIAG_ERROR, spec_span(tree, sorted[i]), "remove one of the two", "'%s' stands here twice",
+		diag_add(diags, DIAG_ERROR, spec_span(tree, sorted[i]), "remove one of the two", "'%s' is given twice",
 			 diag_quote(&quote, sorted[i]->text, sorted[i]->text_len));
 		diag_note(diags, spec_span(tree, sorted[first]), "here is the first");
 		sorted[i]->kind = SPEC_BAD;

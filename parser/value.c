@@ -97,7 +97,7 @@ bool value_is_id(const char *text, size_t len)
 void value_make_id(const char *text, size_t len, char out[VALUE_ID_MAX + 1])
 {
 	size_t n = 0;
-	while (len > 0 && *text == '_')
+	while (len > 0 && strchr("_.-", *text))
 		text++, len--;
 	for (size_t i = 0; i < len && n < VALUE_ID_MAX; i++)
 		if (is_id_char(text[i]))

@@ -14,6 +14,7 @@ struct assign loader_section(struct loader *loader, enum section_index section, 
 	return (struct assign){
 		.values = &loader->sections[section],
 		.path_base = is_flag ? loader->work_dir : loader->spec_dir,
+		.spec_strings = &loader->sources->spec_strings,
 		.diags = loader->diags,
 	};
 }

@@ -29,13 +29,16 @@ struct assign loader_device(struct loader *loader, size_t index, bool is_flag)
 	return (struct assign){
 		.values = &loader->config->devices[index].values,
 		.path_base = is_flag ? loader->work_dir : loader->spec_dir,
+		.spec_strings = &loader->sources->spec_strings,
 		.diags = loader->diags,
+		.unclear = loader->devices[index].unclear,
 	};
 }
 
 int loader_device_done(struct loader *loader, size_t index, const struct assign *assign)
 {
 	loader->devices[index].broken = loader->devices[index].broken || assign->broken;
+	loader->devices[index].unclear = assign->unclear;
 	return assign->no_memory;
 }
 

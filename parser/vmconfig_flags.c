@@ -90,6 +90,7 @@ int loader_apply_flags(struct loader *loader)
 			.text = input->flags[i].value,
 			.len = strlen(input->flags[i].value),
 			.syntax = option && option->prop ? DIAG_TEXT : DIAG_KEYVAL,
+			.layer = LAYER_FLAGS,
 		};
 		error = apply_flag(loader, &loader->sources->flags[i]);
 	}

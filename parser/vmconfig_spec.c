@@ -57,7 +57,14 @@ int loader_read_spec(struct loader *loader, bool *read)
 			 strerror((int)-len));
 		return 0;
 	}
-	loader->sources->spec = (struct diag_source){is_stdin ? "<stdin>" : path, loader->sources->spec_text, (size_t)len, DIAG_YAML};
+	loader->sources->spec = (struct diag_source){
+		.name = is_stdin ? "<stdin>" : path,
+		.text = loader->sources->spec_text,
+		.len = (size_t)len,
+		.syntax = DIAG_YAML,
+	};
+	loader->sources->spec_strings = loader->sources->spec;
+	loader->sources->spec_strings.syntax = DIAG_KEYVAL;
 	if (len > SPEC_MAX_LEN) {
 		loader->sources->spec.len = SPEC_MAX_LEN;
 		diag_add(loader->diags, DIAG_ERROR, (struct diag_span){&loader->sources->spec, 0, 0}, NULL, "a spec has at most %u bytes", SPEC_MAX_LEN);
@@ -73,7 +80,7 @@ static int apply_section(struct loader *loader, const struct spec_tree *tree, en
 	assign.values->whole = spec_span(tree, key);
 	assign_node(&assign, tree, key->value, NULL);
 	if (section == SECTION_SERIAL && key->value->kind == SPEC_TEXT)
-		loader_imply_serial_mode(loader, tree->source);
+		loader_imply_serial_mode(loader, assign.spec_strings);
 	return loader_section_done(loader, section, &assign);
 }
 
@@ -125,6 +132,13 @@ static int apply_device_map(struct loader *loader, const struct spec_tree *tree,
 	return loader_device_done(loader, index, &assign);
 }
 
+static int apply_device_string(struct loader *loader, const struct spec_tree *tree, const struct spec_node *item)
+{
+	struct diag_span at = spec_text_span(tree, item);
+	at.source = &loader->sources->spec_strings;
+	return loader_device_string(loader, item->text, item->text_len, at);
+}
+
 static int apply_devices(struct loader *loader, const struct spec_tree *tree, const struct spec_node *key)
 {
 	int error = 0;
@@ -138,7 +152,7 @@ static int apply_devices(struct loader *loader, const struct spec_tree *tree, co
 		if (item->kind == SPEC_MAP)
 			error = apply_device_map(loader, tree, item);
 		else if (item->kind == SPEC_TEXT)
-			error = loader_device_string(loader, item->text, item->text_len, spec_text_span(tree, item));
+			error = apply_device_string(loader, tree, item);
 		else if (item->kind != SPEC_BAD)
 			diag_add(loader->diags, DIAG_ERROR, spec_span(tree, item), "{driver: NAME}", "a device is a map, or a config string");
 	}
