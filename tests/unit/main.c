@@ -28,7 +28,8 @@
 	X(balloon) \
 	X(runtime_dir) \
 	X(json_out) \
-	X(qmp_input)
+	X(qmp_input) \
+	X(qmp_server)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
