@@ -53,15 +53,16 @@ static void enable_queue(struct balloon *b, struct virtq *q, uint16_t index, con
 		fail("the balloon has no queue %u for %s", index, role);
 }
 
-void balloon_start(struct balloon *b, enum balloon_numbering numbering)
+void balloon_start(struct balloon *b, enum balloon_numbering numbering, const uint32_t *poison)
 {
-	uint64_t features = b->dev.features & WANTED;
+	uint64_t features = b->dev.features & (poison ? WANTED : WANTED & ~BIT(VIRTIO_BALLOON_F_PAGE_POISON));
 	b->actual_pages = 0;
 	b->has_stats = features & BIT(VIRTIO_BALLOON_F_STATS_VQ);
 	b->has_report = features & BIT(VIRTIO_BALLOON_F_REPORTING);
+	b->has_poison = features & BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 	virtio_negotiate(&b->dev, features);
-	if (features & BIT(VIRTIO_BALLOON_F_PAGE_POISON))
-		virtio_config_write(&b->dev, offsetof(struct virtio_balloon_config, poison_val), 0);
+	if (b->has_poison)
+		virtio_config_write(&b->dev, offsetof(struct virtio_balloon_config, poison_val), *poison);
 	uint16_t next = 0;
 	enable_queue(b, &b->inflate, next++, "inflating");
 	enable_queue(b, &b->deflate, next++, "deflating");

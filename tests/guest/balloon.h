@@ -25,15 +25,18 @@ enum balloon_numbering { NUMBERING_SPEC, NUMBERING_LINUX };
 struct balloon {
 	struct virtio_device dev;
 	struct virtq inflate, deflate, stats, report;
-	bool has_stats, has_report;
+	bool has_stats, has_report, has_poison;
 	uint32_t actual_pages; /* as told to the host */
 };
 
 /* The first balloon on the bus, reset; false if there is none. */
 bool balloon_find(struct balloon *b);
 
-/* Brings the device up. With statistics negotiated, primes the first buffer. */
-void balloon_start(struct balloon *b, enum balloon_numbering numbering);
+/*
+ * Brings the device up. With statistics negotiated, primes the first buffer.
+ * poison: what free pages hold, word by word; NULL leaves PAGE_POISON out.
+ */
+void balloon_start(struct balloon *b, enum balloon_numbering numbering, const uint32_t *poison);
 
 /* Resets the device; the balloon is empty then. */
 void balloon_stop(struct balloon *b);

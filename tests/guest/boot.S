@@ -19,6 +19,8 @@
 #define MSR_EFER 0xC0000080
 #define EFER_LME 0x100
 
+#define OPCODE_HLT 0xF4
+
 #define PTE_TABLE 0x7	   /* present, writable, user */
 #define PTE_HUGE_PAGE 0x87 /* the same, 2 MiB */
 
@@ -62,7 +64,7 @@ long_mode:
 	call ring0_init
 	pushq $USER_DS
 	pushq $(user_stack_top - 8) /* as after a call: RSP + 8 is a multiple of 16 */
-	pushq $RFLAGS_FIXED /* interrupts off: nothing here needs one */
+	pushq $RFLAGS_FIXED /* interrupts off, except in protection_entry */
 	pushq $USER_CS
 	pushq $guest_main
 	xorl %ebp, %ebp
@@ -90,6 +92,34 @@ exception_entry:
 	movq %rsp, %rdi
 	andq $-16, %rsp
 	call exception_report
+
+	.globl timer_entry
+timer_entry:
+	pushq %rax
+	movl $APIC_EOI, %eax
+	movl $0, (%rax)
+	popq %rax
+	iretq
+
+/*
+ * hlt is for ring 0 alone. Ring 3 may use it here all the same: the exception
+ * that it causes halts the CPU until the next interrupt and goes on behind it.
+ * Interrupts are let in with the instruction after sti, so that none is lost
+ * between the two.
+ */
+	.globl protection_entry
+protection_entry:
+	pushq %rax
+	movq 16(%rsp), %rax /* above RAX and the error code: RIP */
+	cmpb $OPCODE_HLT, (%rax)
+	popq %rax
+	jne exception_entries + 16 * VECTOR_GP
+	incq 8(%rsp)
+	addq $8, %rsp
+	sti
+	hlt
+	cli
+	iretq
 
 	.data
 	.balign 8

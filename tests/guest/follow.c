@@ -4,6 +4,7 @@
 #include "tests/guest/modes.h"
 #include "tests/guest/pages.h"
 #include "tests/guest/report.h"
+#include "tests/guest/ring0.h"
 #include "tests/guest/x86.h"
 
 /* ACPI 6.5, section 4.8.3.1. */
@@ -84,12 +85,12 @@ void follow_run(struct balloon *b, const struct options *options)
 	pages_fill(pool.pfns, n_touched, SEED);
 	out16(PORT_PM1_ENABLE, PM1_POWER_BUTTON); /* some boards set no status bit without it; its interrupt stays masked */
 	if (b)
-		balloon_start(b, NUMBERING_LINUX);
+		balloon_start(b, NUMBERING_LINUX, NULL);
 	say("ready: %lu MiB touched; the power button ends the run", n_touched / PAGES_PER_MB);
 	while (!is_power_button_pressed()) {
 		if (b)
 			follow_target(b, options);
-		clock_wait_ms(POLL_MS);
+		ring0_sleep_ms(POLL_MS);
 	}
 	if (b)
 		balloon_check_status(b);

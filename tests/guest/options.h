@@ -15,7 +15,9 @@
  *                   either zero or what it held, where the host can only give
  *                   back whole huge pages
  *   numbering=both|spec|linux
- *                   which numbering of the queues selftest uses (both)
+ *                   selftest: number the queues as the specification does, with
+ *                   several buffers in flight; or as Linux does, one buffer at a
+ *                   time, free pages poisoned; or first so, then so (both)
  */
 #ifndef TESTS_GUEST_OPTIONS_H
 #define TESTS_GUEST_OPTIONS_H

@@ -92,11 +92,12 @@ static size_t first_difference(uint32_t pfn, uint64_t seed)
 	return WORDS;
 }
 
-static size_t first_nonzero(uint32_t pfn)
+/* The first word that is not `value`, WORDS for none. */
+static size_t first_other_value(uint32_t pfn, uint64_t value)
 {
 	const uint64_t *page = page_at(pfn);
 	for (size_t i = 0; i < WORDS; i++)
-		if (page[i])
+		if (page[i] != value)
 			return i;
 	return WORDS;
 }
@@ -121,7 +122,7 @@ size_t pages_check_zero(const uint32_t *pfns, size_t n, uint64_t seed, bool may_
 {
 	size_t zeroed = 0;
 	for (size_t i = 0; i < n; i++) {
-		size_t word = first_nonzero(pfns[i]);
+		size_t word = first_other_value(pfns[i], 0);
 		if (word == WORDS)
 			zeroed++;
 		else if (!may_keep)
@@ -130,6 +131,22 @@ size_t pages_check_zero(const uint32_t *pfns, size_t n, uint64_t seed, bool may_
 			fail("page %#x %s is neither zero nor as it was: word %lu is %#lx", pfns[i], when, word, page_at(pfns[i])[word]);
 	}
 	return zeroed;
+}
+
+void pages_fill_value(const uint32_t *pfns, size_t n, uint64_t value)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t word = 0; word < WORDS; word++)
+			page_at(pfns[i])[word] = value;
+}
+
+void pages_check_value(const uint32_t *pfns, size_t n, uint64_t value, const char *when)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t word = first_other_value(pfns[i], value);
+		if (word < WORDS)
+			fail("page %#x %s: word %lu is %#lx, not %#lx", pfns[i], when, word, page_at(pfns[i])[word], value);
+	}
 }
 
 void pages_shuffle(uint32_t *pfns, size_t n)

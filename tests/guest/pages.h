@@ -43,6 +43,10 @@ void pages_check(const uint32_t *pfns, size_t n, uint64_t seed, const char *when
  */
 size_t pages_check_zero(const uint32_t *pfns, size_t n, uint64_t seed, bool may_keep, const char *when);
 
+/* The same with one value in every word. */
+void pages_fill_value(const uint32_t *pfns, size_t n, uint64_t value);
+void pages_check_value(const uint32_t *pfns, size_t n, uint64_t value, const char *when);
+
 /* Pseudo-random order. */
 void pages_shuffle(uint32_t *pfns, size_t n);
 void pages_reverse(uint32_t *pfns, size_t n);

@@ -4,6 +4,7 @@
 
 #include "tests/guest/report.h"
 #include "tests/guest/segments.h"
+#include "tests/guest/x86.h"
 
 /* An IDT entry in long mode (Intel SDM volume 3, 6.14.1). */
 struct gate {
@@ -16,7 +17,8 @@ struct gate {
 	uint32_t reserved;
 };
 
-#define GATE_INTERRUPT 0x8E /* present, ring 0 */
+#define GATE_INTERRUPT 0x8E	  /* present; interrupts are off behind it */
+#define GATE_INTERRUPT_RING3 0xEE /* the same, for an int instruction in ring 3 */
 
 /*
  * A 64-bit TSS (Intel SDM volume 3, 8.7) and its I/O bitmap, whose zero bits
@@ -38,10 +40,10 @@ struct table_pointer {
 } __attribute__((packed));
 
 extern uint64_t gdt[];
-extern const uint8_t exception_entries[];
+extern const uint8_t exception_entries[], protection_entry[], timer_entry[];
 extern uint8_t ring0_stack_top[];
 
-static struct gate idt[N_EXCEPTIONS] __attribute__((aligned(16)));
+static struct gate idt[N_VECTORS] __attribute__((aligned(16)));
 static struct tss tss __attribute__((aligned(16)));
 volatile struct kvm_clock_page ring0_clock_page __attribute__((aligned(64)));
 
@@ -58,16 +60,24 @@ static void set_up_tss(void)
 	__asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
 }
 
+static void set_gate(unsigned vector, const uint8_t *entry)
+{
+	uint64_t address = (uintptr_t)entry;
+	idt[vector] = (struct gate){
+		.offset_low = (uint16_t)address,
+		.selector = KERNEL_CS,
+		.type = GATE_INTERRUPT,
+		.offset_middle = (uint16_t)(address >> 16),
+		.offset_high = (uint32_t)(address >> 32),
+	};
+}
+
 static void set_up_idt(void)
 {
-	for (unsigned i = 0; i < N_EXCEPTIONS; i++) {
-		uint64_t entry = (uintptr_t)exception_entries + 16 * i;
-		idt[i].offset_low = (uint16_t)entry;
-		idt[i].offset_middle = (uint16_t)(entry >> 16);
-		idt[i].offset_high = (uint32_t)(entry >> 32);
-		idt[i].selector = KERNEL_CS;
-		idt[i].type = GATE_INTERRUPT;
-	}
+	for (unsigned i = 0; i < N_EXCEPTIONS; i++)
+		set_gate(i, exception_entries + 16 * i);
+	set_gate(VECTOR_GP, protection_entry);
+	set_gate(VECTOR_TIMER, timer_entry);
 	struct table_pointer pointer = {sizeof idt - 1, (uintptr_t)idt};
 	__asm__ volatile("lidt %0" : : "m"(pointer));
 }
@@ -117,11 +127,33 @@ void exception_report(const struct exception_frame *frame)
 	     frame->error_code, cr2, frame->rsp);
 }
 
+/* The local APIC's registers (Intel SDM volume 3, 11.4 and 11.5) and the mask registers of the two 8259. */
+#define APIC_SPURIOUS (APIC_BASE + 0xF0)
+#define APIC_ENABLE 0x1FF /* spurious interrupts, of which there are none, would have vector 0xFF */
+#define APIC_TIMER (APIC_BASE + 0x320)
+#define APIC_TIMER_COUNT (APIC_BASE + 0x380)
+#define APIC_TIMER_DIVIDE (APIC_BASE + 0x3E0)
+#define APIC_DIVIDE_BY_1 0xB
+#define APIC_TICKS_PER_MS 1000000 /* KVM's and QEMU's count nanoseconds */
+#define PORT_PIC_1_MASK 0x21
+#define PORT_PIC_2_MASK 0xA1
+
+void ring0_sleep_ms(uint32_t ms)
+{
+	out8(PORT_PIC_1_MASK, 0xFF);
+	out8(PORT_PIC_2_MASK, 0xFF);
+	mmio_write32(APIC_SPURIOUS, APIC_ENABLE);
+	mmio_write32(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+	mmio_write32(APIC_TIMER, VECTOR_TIMER); /* one shot */
+	mmio_write32(APIC_TIMER_COUNT, ms * APIC_TICKS_PER_MS);
+	__asm__ volatile("hlt" : : : "memory"); /* protection_entry in boot.S does it for us */
+}
+
 /* Ring 3 may write every page, the IDT's too: an exception that has no gate, whose own exception has none either, stops the CPU. */
 void ring0_triple_fault(void)
 {
 	volatile struct gate *gates = idt;
-	for (unsigned i = 0; i < N_EXCEPTIONS; i++)
+	for (unsigned i = 0; i < N_VECTORS; i++)
 		gates[i].type = 0;
 	__asm__ volatile("ud2");
 	for (;;)

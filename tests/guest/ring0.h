@@ -1,6 +1,7 @@
 /*
  * What runs in ring 0: descriptor tables and TSS, KVM's paravirtual clock, and
- * the report of an exception, which ends the run as a failure.
+ * the report of an exception, which ends the run as a failure. Interrupts are
+ * off but for the timer that ends a sleep.
  */
 #ifndef TESTS_GUEST_RING0_H
 #define TESTS_GUEST_RING0_H
@@ -23,6 +24,9 @@ struct exception_frame {
 
 /* boot.S calls it for each exception. */
 void exception_report(const struct exception_frame *frame) __attribute__((noreturn));
+
+/* Halts the CPU for about so long, at most 4 seconds. From ring 3. */
+void ring0_sleep_ms(uint32_t ms);
 
 /* Ends the machine by a triple fault, for a board on which nothing else works. From ring 3. */
 void ring0_triple_fault(void) __attribute__((noreturn));

@@ -11,6 +11,12 @@
 #define RFLAGS_FIXED 0x2
 
 #define N_EXCEPTIONS 32
+#define VECTOR_GP 13	/* general protection */
+#define VECTOR_TIMER 32 /* of the local APIC */
+#define N_VECTORS 33
+#define APIC_BASE 0xFEE00000
+#define APIC_EOI (APIC_BASE + 0xB0)
+
 /* Bit n: exception n pushes an error code: 8, 10 to 14, 17, 21, 29, 30 (Intel SDM volume 3, 6.3.1; AMD APM volume 2, 8.2). */
 #define EXCEPTIONS_WITH_ERROR_CODE 0x60227D00
 

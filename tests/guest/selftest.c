@@ -3,6 +3,7 @@
 #include "tests/guest/modes.h"
 #include "tests/guest/pages.h"
 #include "tests/guest/report.h"
+#include "tests/guest/ring0.h"
 #include "tests/guest/x86.h"
 
 /* Pages to test when no target says how many. */
@@ -15,6 +16,9 @@
 
 #define PROBE_STEP (128ULL << 20)
 #define PROBE_MAX 8192
+#define POISON 0xAAAAAAAAu /* what Linux poisons free pages with (include/linux/poison.h) */
+#define POISON_WORD 0xAAAAAAAAAAAAAAAAul
+
 #define REPORT_BLOCK_PAGES 512 /* 2 MiB, what Linux reports at least */
 #define MAX_REPORTED_RANGES 1024
 #define REUSED_BUFFERS 16
@@ -47,6 +51,14 @@ static void fill_all(uint64_t seed)
 	say("RAM: wrote and read back %lu pages in %lu ms", given.n + kept.n, clock_ms_since(start));
 }
 
+/* So that somebody can look at the VM from outside. */
+static void hold(uint32_t ms)
+{
+	uint64_t start = read_tsc();
+	while (clock_ms_since(start) < ms)
+		ring0_sleep_ms(10);
+}
+
 /* Inflate all, deflate all; what was given away comes back zero, what was kept is whole. */
 static void test_inflate(struct balloon *b, const struct options *options, unsigned depth)
 {
@@ -55,7 +67,7 @@ static void test_inflate(struct balloon *b, const struct options *options, unsig
 	uint64_t took = clock_since(start);
 	say("inflated %lu pages, %u buffers at a time, %lu %s a page", given.n, depth, took / given.n, clock_unit());
 	pages_check(kept.pfns, kept.n, SEED_KEPT, "beside an inflated page");
-	clock_wait_ms(options->hold_ms);
+	hold(options->hold_ms);
 	start = read_tsc();
 	balloon_deflate(b, given.pfns, given.n, depth);
 	took = clock_since(start);
@@ -92,42 +104,56 @@ static bool is_run(size_t at, size_t pages)
 	return at + pages <= given.n && given.pfns[at + pages - 1] == given.pfns[at] + pages - 1;
 }
 
-/*
- * Reports `pages`-page ranges, each aligned to its length, in chains as long as
- * the device takes; no more than MAX_REPORTED_RANGES, and single pages only
- * where both neighbours stay. The reported pages are zero afterwards, the rest
- * of the given ones is not.
- */
-static void test_report(struct balloon *b, const struct options *options, size_t pages)
+/* Which of the given pages to report: ranges of `pages` pages, aligned to their length. Of single pages every other one, so that neighbours stay. */
+static size_t choose_reported(size_t pages)
 {
-	struct virtq_buffer ranges[BALLOON_REPORT_RANGES];
-	size_t in_chain = 0, n_ranges = 0;
+	size_t n_ranges = 0;
+	size_t alignment = pages > 1 ? pages : 2;
 	reported.n = unreported.n = 0;
-	pages_fill(given.pfns, given.n, SEED_BEFORE);
-	uint64_t start = read_tsc();
 	for (size_t at = 0; at < given.n;) {
-		uint32_t pfn = given.pfns[at];
-		bool take = n_ranges < MAX_REPORTED_RANGES && pfn % (pages > 1 ? pages : 2) == 0 && is_run(at, pages);
+		bool take = n_ranges < MAX_REPORTED_RANGES && given.pfns[at] % alignment == 0 && is_run(at, pages);
 		struct page_set *set = take ? &reported : &unreported;
 		for (size_t i = 0; i < (take ? pages : 1); i++)
 			set->pfns[set->n++] = given.pfns[at++];
-		if (!take)
-			continue;
-		ranges[in_chain++] = (struct virtq_buffer){pfn * PAGE_LEN, (uint32_t)(pages * PAGE_LEN)};
-		n_ranges++;
-		if (in_chain == balloon_report_max(b)) {
-			balloon_report(b, ranges, in_chain);
-			in_chain = 0;
-		}
+		n_ranges += take;
 	}
-	if (in_chain)
-		balloon_report(b, ranges, in_chain);
+	return n_ranges;
+}
+
+/* In chains that are as long as the device takes. */
+static void report_ranges(struct balloon *b, size_t n_ranges, size_t pages)
+{
+	for (size_t done = 0; done < n_ranges;) {
+		struct virtq_buffer ranges[BALLOON_REPORT_RANGES];
+		size_t n = 0;
+		for (; n < balloon_report_max(b) && done < n_ranges; n++, done++)
+			ranges[n] = (struct virtq_buffer){reported.pfns[done * pages] * PAGE_LEN, (uint32_t)(pages * PAGE_LEN)};
+		balloon_report(b, ranges, n);
+	}
+}
+
+/*
+ * Reported pages come back zeroed; with a poison value that free pages hold,
+ * they hold it still (VIRTIO 1.4, section 5.5.6.7). The rest is as it was.
+ */
+static void test_report(struct balloon *b, const struct options *options, size_t pages)
+{
+	size_t n_ranges = choose_reported(pages);
+	pages_fill(given.pfns, given.n, SEED_BEFORE);
+	if (b->has_poison)
+		pages_fill_value(reported.pfns, reported.n, POISON_WORD);
+	uint64_t start = read_tsc();
+	report_ranges(b, n_ranges, pages);
 	uint64_t took = clock_since(start);
-	size_t zeroed = pages_check_zero(reported.pfns, reported.n, SEED_BEFORE, options->may_keep, "after reporting");
+	size_t zeroed = 0;
+	if (b->has_poison)
+		pages_check_value(reported.pfns, reported.n, POISON_WORD, "reported while poisoned");
+	else
+		zeroed = pages_check_zero(reported.pfns, reported.n, SEED_BEFORE, options->may_keep, "after reporting");
 	pages_check(unreported.pfns, unreported.n, SEED_BEFORE, "not reported");
 	pages_check(kept.pfns, kept.n, SEED_KEPT, "beside a reported page");
-	say("reported %lu ranges of %lu KiB, %lu %s each; %lu of %lu pages are zero", n_ranges, pages * PAGE_LEN / 1024, n_ranges ? took / n_ranges : 0,
-	    clock_unit(), zeroed, reported.n);
+	say("reported %lu ranges of %lu KiB, %lu %s each; %lu came back zeroed, %lu as they were", n_ranges, pages * PAGE_LEN / 1024,
+	    n_ranges ? took / n_ranges : 0, clock_unit(), zeroed, reported.n - zeroed);
 }
 
 /* A reset gives everything back: pages that were in the balloon are plain RAM again. */
@@ -143,7 +169,8 @@ static void test_reset(struct balloon *b)
 
 static void test_balloon(struct balloon *b, const struct options *options, enum balloon_numbering numbering, bool has_target)
 {
-	balloon_start(b, numbering);
+	static const uint32_t poison = POISON;
+	balloon_start(b, numbering, numbering == NUMBERING_LINUX ? &poison : NULL);
 	fill_all(SEED_BEFORE);
 	if (has_target) {
 		test_inflate(b, options, numbering == NUMBERING_SPEC ? IN_FLIGHT : 1);
