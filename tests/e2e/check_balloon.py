@@ -1,0 +1,444 @@
+"""Memory that moves: between the guest and the balloon, and between the host and guest RAM."""
+
+import re
+
+from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
+from vm import MIB
+from waiting import wait_until
+
+
+def touch_most(vm, spare=64 * MIB):
+    """The guest writes to almost all memory that it has to give, and frees it. Returns the host's memory for it then."""
+    vm.sh("echo 1 >/proc/sys/vm/drop_caches")
+    free = vm.console.meminfo("MemFree")
+    vm.sh(f"mem touch {(free - spare) // MIB}", seconds=240)
+    rss = vm.rss()
+    assert rss > vm.ram_bytes * 80 // 100, f"the guest touched {(free - spare) // MIB} MiB and the host has {rss // MIB} MiB"
+    return rss
+
+
+def settled_rss(vm, limit, seconds=120):
+    """Host memory once it is at most `limit`; the guest's own life and huge pages of the host make it move."""
+    wait_until(lambda: vm.rss() <= limit, lambda: f"host RSS of guest RAM is {vm.rss() / MIB:.1f} MiB, wanted {limit / MIB:.1f}", seconds)
+    return vm.rss()
+
+
+def inflate_and_measure(vm, taken, slack):
+    """Nothing that is in the balloon is in the host's memory, but for `slack` bytes."""
+    vm.set_balloon(0)
+    touch_most(vm)
+    vm.set_balloon(taken)
+    settled_rss(vm, vm.ram_bytes - taken + slack)
+
+
+def compare_measures(vm):
+    """What the VMM says of host memory is what the kernel says of the VMM. The guest runs, so both move a little."""
+
+    def agree():
+        kernel = vm.rss()
+        own = vm.state()["host-rss"]
+        return abs(kernel - own) <= 4 * MIB
+
+    wait_until(agree, lambda: f"smaps: {vm.rss()}, x-query-balloon: {vm.state()['host-rss']}", 60)
+
+
+class Runtime(Scenario):
+    """A balloon that starts empty and moves at run time. Two vCPUs, transparent huge pages in the host."""
+
+    cpus = 2
+    memory = "1G"
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def has_two_cpus(self):
+        cpus = self.vm.sh("nproc").strip()
+        assert cpus == "2", f"the guest has {cpus} CPUs"
+
+    @check
+    def memtotal_falls_by_the_target(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        full = vm.console.meminfo("MemTotal")
+        for target in (256 * MIB, 300 * MIB + 4096, 4096, 0):
+            vm.set_balloon(target)
+            total = vm.console.meminfo("MemTotal")
+            assert full - total == target, f"balloon {target}: MemTotal fell by {full - total}"
+
+    @check
+    def host_memory_falls(self):
+        inflate_and_measure(self.vm, 640 * MIB, slack=48 * MIB)
+
+    @check
+    def both_measures_of_host_memory_agree(self):
+        self.vm.set_balloon(640 * MIB)
+        compare_measures(self.vm)
+
+    @check
+    def deflated_memory_is_usable(self):
+        self.vm.set_balloon(640 * MIB)
+        self.vm.set_balloon(0)
+        touch_most(self.vm)
+
+    @check
+    def content_survives_20_rounds(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=48 2>/dev/null")
+        digest = vm.sh("sha256sum /tmp/noise")
+        pid = vm.console.spawn("mem hold 96", "/tmp/held")
+        vm.console.wait_output("cat /tmp/held", "pages")
+        try:
+            for _ in range(20):
+                vm.set_balloon(384 * MIB)
+                vm.set_balloon(0)
+            vm.sh(f"kill -USR1 {pid}")
+            held = vm.console.wait_output("cat /tmp/held", "intact|damaged")[0]
+            assert held == "intact", "anonymous memory of the guest changed while the balloon moved"
+            assert vm.sh("sha256sum /tmp/noise") == digest, "a file in the guest's memory changed while the balloon moved"
+        finally:
+            vm.sh(f"kill {pid}; rm /tmp/noise", check=False)
+
+    @check
+    def driver_can_leave_and_return(self):
+        """Unbound, it gives all back; bound again, it inflates to the target that still stands."""
+        vm = self.vm
+        vm.set_balloon(0)
+        full = vm.console.meminfo("MemTotal")
+        vm.set_balloon(256 * MIB)
+        device = vm.sh("basename /sys/bus/virtio/drivers/virtio_balloon/virtio*").strip()
+        driver = "/sys/bus/virtio/drivers/virtio_balloon"
+        vm.sh(f"echo {device} >{driver}/unbind")
+        assert vm.console.meminfo("MemTotal") == full, "unbinding the driver did not bring all memory back"
+        vm.wait_balloon(0)
+        vm.sh(f"echo {device} >{driver}/bind")
+        vm.wait_balloon(256 * MIB)
+        assert vm.console.meminfo("MemTotal") == full - 256 * MIB
+
+    @check
+    def events_tell_of_changes(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        vm.ask_balloon(192 * MIB)
+        wanted = vm.ram_bytes - 192 * MIB
+        vm.qmp.wait_event("BALLOON_CHANGE", matches=lambda data: data["actual"] == wanted)
+
+    @check
+    def statistics_move_the_right_way(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        balloon = {"path": "/machine/peripheral/balloon0"}
+        vm.cmd("qom-set", property="guest-stats-polling-interval", value=1, **balloon)
+
+        def stats():
+            return vm.cmd("qom-get", property="guest-stats", **balloon)
+
+        def fresh(after):
+            wait_until(lambda: stats()["last-update"] > after + 2, "statistics arrive", 120)
+            return stats()["stats"]
+
+        first = fresh(stats()["last-update"])
+        total = vm.console.meminfo("MemTotal")
+        assert first["stat-total-memory"] == total, f"stat-total-memory {first['stat-total-memory']}, MemTotal {total}"
+        pid = vm.console.spawn("mem hold 256", "/tmp/held")
+        vm.console.wait_output("cat /tmp/held", "pages")
+        second = fresh(stats()["last-update"])
+        vm.sh(f"kill {pid}")
+        vm.cmd("qom-set", property="guest-stats-polling-interval", value=0, **balloon)
+        fell = first["stat-free-memory"] - second["stat-free-memory"]
+        assert 224 * MIB < fell < 288 * MIB, f"the guest took 256 MiB and stat-free-memory fell by {fell}"
+        assert second["stat-available-memory"] < first["stat-available-memory"]
+        assert second["stat-minor-faults"] > first["stat-minor-faults"]
+
+    @check
+    def stop_and_cont(self):
+        """A stopped guest does nothing, and takes up a target that was set meanwhile when it goes on."""
+        vm = self.vm
+        vm.set_balloon(64 * MIB)
+        vm.cmd("stop")
+        assert vm.cmd("query-status")["running"] is False
+        vm.ask_balloon(128 * MIB)
+        begin = vm.balloon_bytes()
+        vm.console.start("echo woke; true")
+        assert begin == 64 * MIB and "woke\n" not in vm.console.text
+        vm.cmd("cont")
+        vm.console.wait_for("woke\n")
+        vm.wait_balloon(128 * MIB)
+        assert vm.cmd("query-status")["running"] is True
+
+    kernel_log_is_clean = kernel_log_is_clean
+
+    @check
+    def reboot_keeps_process_and_target(self):
+        self.reboot_by(lambda: self.vm.console.start("reboot -f"))
+
+    @check
+    def system_reset_keeps_process_and_target(self):
+        self.reboot_by(lambda: self.vm.cmd("system_reset"))
+
+    def reboot_by(self, action):
+        vm = self.vm
+        vm.set_balloon(320 * MIB)
+        pid, boot_id = vm.pid, vm.boot_id
+        action()
+        vm.boot_id = vm.console.wait_boot()
+        assert vm.boot_id != boot_id and vm.pid == pid and vm.alive()
+        vm.qmp.wait_event("RESET")
+        vm.wait_balloon(320 * MIB)
+        total = vm.console.meminfo("MemTotal")
+        assert 600 * MIB < total < 704 * MIB, f"MemTotal is {total / MIB:.1f} MiB of 1024 with a balloon of 320"
+
+    @check
+    def memory_goes_back_on_reboot(self):
+        """What the last boot touched is not kept for the next."""
+        vm = self.vm
+        vm.set_balloon(0)
+        touch_most(vm)
+        vm.console.start("reboot -f")
+        vm.boot_id = vm.console.wait_boot()
+        rss = vm.rss()
+        assert rss < 512 * MIB, f"after a reboot the host has {rss / MIB:.0f} MiB of guest RAM"
+
+    @check
+    def system_powerdown_ends_with_0(self):
+        self.vm.cmd("system_powerdown")
+        status = self.vm.wait_exit()
+        assert status == 0, f"ended with {status}"
+
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class DeflateOnOom(Scenario):
+    """Half of RAM in a balloon that the guest may take back when it needs it."""
+
+    memory = "512M"
+    balloon = {"size": "256M", "deflate_on_oom": True}
+    expected_stderr = "the guest panicked"
+
+    def kills(self):
+        return int(re.search(r"^oom_kill (\d+)$", self.vm.sh("cat /proc/vmstat"), re.MULTILINE)[1])
+
+    @check
+    def boots_inflated(self):
+        """With this feature the driver leaves MemTotal alone: the memory is only lent."""
+        self.boot()
+        self.vm.wait_balloon(256 * MIB)
+        total = self.vm.console.meminfo("MemTotal")
+        assert total > 400 * MIB, f"MemTotal is {total / MIB:.1f} MiB"
+
+    @check
+    def sysrq_f_deflates(self):
+        """The OOM killer asks the balloon first; called by this key it kills one process whatever the balloon gave."""
+        vm = self.vm
+        vm.set_balloon(256 * MIB)
+        pid = vm.console.spawn("sh -c 'echo 1000 >/proc/self/oom_score_adj; exec mem hold 16'", "/tmp/victim")
+        vm.console.wait_output("cat /tmp/victim", "pages")
+        vm.sh("echo f >/proc/sysrq-trigger")
+        wait_until(lambda: vm.balloon_bytes() < 256 * MIB, "the balloon shrinks", 60)
+        vm.sh(f"kill {pid}; true", check=False)
+
+    @check
+    def need_is_met_from_the_balloon(self):
+        """A process that needs more than is free gets it, and nothing has to die."""
+        vm = self.vm
+        vm.set_balloon(256 * MIB)
+        kills = self.kills()
+        free = vm.console.meminfo("MemFree")
+        vm.sh(f"mem touch {free // MIB + 64}", seconds=300)
+        assert self.kills() == kills, "the guest killed a process that it need not"
+        actual = vm.balloon_bytes()
+        assert actual < 240 * MIB, f"the guest took {free // MIB + 64} MiB with {free // MIB} free, and the balloon has {actual / MIB:.1f}"
+
+    @check
+    def deflations_are_counted(self):
+        count = self.vm.state()["oom-deflations"]
+        assert count > 0, "x-query-balloon counts no OOM deflation"
+
+    @check
+    def inflates_again_when_asked(self):
+        self.vm.set_balloon(255 * MIB)
+        self.vm.set_balloon(256 * MIB)
+
+    @check
+    def panic_ends_with_3(self):
+        self.vm.console.start("echo c >/proc/sysrq-trigger")
+        status = self.vm.wait_exit()
+        assert status == 3, f"the guest panicked and the VMM ended with {status}"
+
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class Reporting(Scenario):
+    """Free page reporting: the guest tells what it has freed, nobody asks for anything."""
+
+    memory = "1G"
+    balloon = {"size": "0", "free_page_reporting": True}
+    expected_stderr = "another SIGTERM: the VM ends without the guest"
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def freed_memory_goes_back(self):
+        vm = self.vm
+        free = vm.console.meminfo("MemFree")
+        vm.sh(f"mem hold {(free - 96 * MIB) // MIB} >/tmp/held & echo $! >/tmp/pid")
+        vm.console.wait_output("cat /tmp/held", "pages", 240)
+        high = vm.rss()
+        assert high > 800 * MIB, f"the guest holds {(free - 96 * MIB) // MIB} MiB and the host has {high / MIB:.0f} MiB"
+        vm.sh("kill $(cat /tmp/pid)")
+        settled_rss(vm, 350 * MIB, 300)
+
+    @check
+    def used_memory_does_not(self):
+        """What is in use keeps its content while all around it is reported."""
+        vm = self.vm
+        pid = vm.console.spawn("mem hold 128", "/tmp/kept")
+        vm.console.wait_output("cat /tmp/kept", "pages")
+        vm.sh("mem touch 512", seconds=240)
+        settled_rss(vm, 500 * MIB, 300)
+        vm.sh(f"kill -USR1 {pid}")
+        kept = vm.console.wait_output("cat /tmp/kept", "intact|damaged")[0]
+        vm.sh(f"kill {pid}")
+        assert kept == "intact", "memory that was in use changed"
+
+    @check
+    def works_beside_the_balloon(self):
+        vm = self.vm
+        vm.set_balloon(512 * MIB)
+        vm.sh("mem touch 256", seconds=240)
+        settled_rss(vm, 350 * MIB, 300)
+        vm.set_balloon(0)
+
+    kernel_log_is_clean = kernel_log_is_clean
+
+    @check
+    def second_sigterm_forces(self):
+        """A guest that does not listen to its power button."""
+        vm = self.vm
+        vm.sh("killall dd")
+        vm.signal(15)
+        vm.qmp.wait_event("POWERDOWN")
+        assert vm.sh("echo alive").strip() == "alive"
+        vm.signal(15)
+        status = vm.wait_exit()
+        assert status == 0, f"ended with {status}"
+
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class SharedMemory(Scenario):
+    """Guest RAM in a memfd: whole ranges are punched out of it."""
+
+    memory = "512M"
+    memory_options = {"shared": True}
+    balloon = {"size": "0", "free_page_reporting": True}
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def host_memory_falls(self):
+        vm = self.vm
+        vm.sh("mem touch 300", seconds=240)
+        vm.set_balloon(320 * MIB)
+        settled_rss(vm, 192 * MIB + 16 * MIB)
+
+    @check
+    def both_measures_of_host_memory_agree(self):
+        self.vm.set_balloon(320 * MIB)
+        compare_measures(self.vm)
+
+    @check
+    def freed_memory_goes_back(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        vm.sh("mem touch 300", seconds=240)
+        settled_rss(vm, 200 * MIB, 300)
+
+    kernel_log_is_clean = kernel_log_is_clean
+    poweroff_ends_with_0 = poweroff_ends_with_0
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class SmallPages(Scenario):
+    """Without transparent huge pages every page counts: nothing of the balloon stays in the host."""
+
+    memory = "512M"
+    memory_options = {"thp": False}
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def host_memory_falls(self):
+        inflate_and_measure(self.vm, 320 * MIB, slack=MIB)
+
+    @check
+    def both_measures_of_host_memory_agree(self):
+        self.vm.set_balloon(320 * MIB)
+        compare_measures(self.vm)
+
+    kernel_log_is_clean = kernel_log_is_clean
+    poweroff_ends_with_0 = poweroff_ends_with_0
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class Newer(Scenario):
+    """The core of it on Linux 6.12."""
+
+    kernel = "6.12"
+    cpus = 2
+    memory = "1G"
+    balloon = {"size": "128M", "free_page_reporting": True}
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def has_two_cpus(self):
+        cpus = self.vm.sh("nproc").strip()
+        assert cpus == "2", f"the guest has {cpus} CPUs"
+
+    @check
+    def balloon_of_the_spec_is_exact(self):
+        vm = self.vm
+        vm.wait_balloon(128 * MIB)
+        inflated = vm.console.meminfo("MemTotal")
+        vm.set_balloon(0)
+        deflated = vm.console.meminfo("MemTotal")
+        assert deflated - inflated == 128 * MIB, f"MemTotal {inflated} with, {deflated} without the balloon"
+
+    @check
+    def host_memory_falls(self):
+        vm = self.vm
+        vm.sh("mem touch 800", seconds=240)
+        vm.set_balloon(640 * MIB)
+        settled_rss(vm, 384 * MIB + 48 * MIB)
+        compare_measures(vm)
+
+    @check
+    def freed_memory_goes_back(self):
+        vm = self.vm
+        vm.set_balloon(0)
+        vm.sh("mem touch 700", seconds=240)
+        settled_rss(vm, 350 * MIB, 300)
+
+    @check
+    def reboot_keeps_process_and_target(self):
+        vm = self.vm
+        vm.set_balloon(320 * MIB)
+        vm.console.start("reboot -f")
+        boot_id = vm.console.wait_boot()
+        assert boot_id != vm.boot_id
+        vm.wait_balloon(320 * MIB)
+
+    kernel_log_is_clean = kernel_log_is_clean
+    poweroff_ends_with_0 = poweroff_ends_with_0
+    says_nothing_on_stderr = says_nothing_on_stderr

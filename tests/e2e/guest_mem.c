@@ -1,0 +1,162 @@
+/*
+ * Uses memory inside a test guest. Needs no libc: built with
+ * -static -nostdlib -ffreestanding.
+ *
+ *   mem touch MIB   writes to every page of MIB MiB of anonymous memory, then gives it back
+ *   mem hold MIB    fills MIB MiB with data of its own, then waits for signals:
+ *                   USR1: compares every byte and prints "intact" or "damaged"; TERM: ends
+ *
+ * Both print "PAGES pages, HIGH above 4 GiB" when the memory is in use; HIGH
+ * counts by physical addresses, as /proc/self/pagemap tells root
+ * (Documentation/admin-guide/mm/pagemap.rst).
+ */
+#include <asm/unistd.h>
+#include <fcntl.h>
+#include <linux/signal.h>
+#include <sys/mman.h>
+
+typedef unsigned long u64;
+
+#define PAGE 4096UL
+#define WORDS (PAGE / sizeof(u64))
+#define PFN_MASK ((1UL << 55) - 1)
+#define PFN_4G (1UL << 20)
+#define BATCH 512UL
+
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+	__asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	return result;
+}
+
+static void print(const char *text)
+{
+	long length = 0;
+	while (text[length])
+		length++;
+	call(__NR_write, 1, (long)text, length, 0, 0, 0);
+}
+
+static void print_number(u64 number)
+{
+	char digits[24];
+	char *at = digits + sizeof digits - 1;
+	*at = 0;
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	print(at);
+}
+
+static _Noreturn void leave(int status)
+{
+	for (;;)
+		call(__NR_exit_group, status, 0, 0, 0, 0, 0);
+}
+
+static _Noreturn void die(const char *why)
+{
+	print("mem: ");
+	print(why);
+	print("\n");
+	leave(1);
+}
+
+/* Differs from word to word, so that pages that were swapped or shifted are seen too. */
+static u64 pattern(u64 word)
+{
+	u64 x = (word + 1) * 0x9E3779B97F4A7C15UL;
+	return x ^ (x >> 29);
+}
+
+static u64 count_above_4g(u64 *memory, u64 pages)
+{
+	static u64 entries[BATCH];
+	u64 high = 0;
+	long fd = call(__NR_open, (long)"/proc/self/pagemap", O_RDONLY, 0, 0, 0, 0);
+	if (fd < 0)
+		die("cannot open /proc/self/pagemap");
+	for (u64 done = 0; done < pages; done += BATCH) {
+		u64 n = pages - done < BATCH ? pages - done : BATCH;
+		u64 offset = ((u64)memory / PAGE + done) * sizeof entries[0];
+		if (call(__NR_pread64, fd, (long)entries, (long)(n * sizeof entries[0]), (long)offset, 0, 0) != (long)(n * sizeof entries[0]))
+			die("cannot read /proc/self/pagemap");
+		for (u64 i = 0; i < n; i++)
+			high += (entries[i] & PFN_MASK) >= PFN_4G;
+	}
+	call(__NR_close, fd, 0, 0, 0, 0, 0);
+	return high;
+}
+
+static void report(u64 *memory, u64 pages)
+{
+	print_number(pages);
+	print(" pages, ");
+	print_number(count_above_4g(memory, pages));
+	print(" above 4 GiB\n");
+}
+
+/* One word a page is enough: the kernel has to find a page for it, and has zeroed that. */
+static void touch(volatile u64 *memory, u64 pages)
+{
+	for (u64 page = 0; page < pages; page++)
+		memory[page * WORDS] = pattern(page);
+	for (u64 page = 0; page < pages; page++)
+		if (memory[page * WORDS] != pattern(page))
+			die("a page lost what was written to it");
+	report((u64 *)memory, pages);
+}
+
+static int is_intact(const u64 *memory, u64 pages)
+{
+	for (u64 word = 0; word < pages * WORDS; word++)
+		if (memory[word] != pattern(word))
+			return 0;
+	return 1;
+}
+
+static _Noreturn void hold(u64 *memory, u64 pages)
+{
+	u64 signals = 1UL << (SIGUSR1 - 1) | 1UL << (SIGTERM - 1);
+	call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&signals, 0, sizeof signals, 0, 0);
+	for (u64 word = 0; word < pages * WORDS; word++)
+		memory[word] = pattern(word);
+	report(memory, pages);
+	for (;;) {
+		long signal = call(__NR_rt_sigtimedwait, (long)&signals, 0, 0, sizeof signals, 0, 0);
+		if (signal == SIGTERM)
+			leave(0);
+		if (signal == SIGUSR1)
+			print(is_intact(memory, pages) ? "intact\n" : "damaged\n");
+	}
+}
+
+static u64 parse(const char *digits)
+{
+	u64 number = 0;
+	for (; *digits >= '0' && *digits <= '9'; digits++)
+		number = number * 10 + (u64)(*digits - '0');
+	return number;
+}
+
+/* The stack at entry: argc, argv[0], ... (System V ABI for x86-64, section 3.4.1). */
+__attribute__((used)) static _Noreturn void start(long *stack)
+{
+	char **argv = (char **)(stack + 1);
+	if (stack[0] != 3)
+		die("usage: mem touch|hold MIB");
+	u64 pages = parse(argv[2]) << 8;
+	long memory = call(__NR_mmap, 0, (long)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory < 0 && memory > -4096)
+		die("cannot map that much");
+	if (argv[1][0] == 'h')
+		hold((u64 *)memory, pages);
+	touch((u64 *)memory, pages);
+	leave(0);
+}
+
+__asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
