@@ -35,26 +35,15 @@ static void send_now(struct qmp_session *session)
 	}
 }
 
-/* Whether commands wait until the client has read what it has. */
-static bool is_paused(const struct qmp_session *session)
-{
-	return session->out.len > QMP_OUT_PAUSE;
-}
-
-/* Input that waits is worked off when the client has read some of its answers, which EPOLLOUT tells. */
-static bool has_input(const struct qmp_session *session)
-{
-	return session->used < session->n_bytes;
-}
-
 /* Has the loop call for what there is to do. A client that has said and heard all is gone. */
 static void watch_on(struct qmp_session *session)
 {
-	uint32_t events = session->out.len > 0 || has_input(session) ? EPOLLOUT : 0;
+	uint32_t events = session->out.len > 0 ? EPOLLOUT : 0;
 
 	if (session->is_ended)
 		return;
-	if (!session->at_eof && !has_input(session) && !is_paused(session))
+	/* Further commands wait until the client has read some of its answers. */
+	if (!session->at_eof && session->out.len <= QMP_OUT_PAUSE)
 		events |= EPOLLIN;
 	if (events == 0 || session->host->ops->watch(session->host, &session->watch, events) < 0)
 		end(session);
@@ -99,42 +88,32 @@ static void answer(struct qmp_session *session, enum qmp_input_result result, co
 	json_out_finish(&reply);
 }
 
-static void work_off_input(struct qmp_session *session)
+/* What one read brings is short enough for its answers to fit into QMP_OUT_MAX. */
+static void read_more(struct qmp_session *session)
 {
-	while (!session->is_ended && !is_paused(session) && has_input(session)) {
+	char bytes[4096];
+	ssize_t n = recv(session->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		end(session);
+	if (n == 0)
+		session->at_eof = true;
+	for (size_t done = 0, used; n > 0 && done < (size_t)n && !session->is_ended; done += used) {
 		const char *why = NULL;
-		size_t used;
-		enum qmp_input_result result = qmp_input_feed(&session->input, session->bytes + session->used, session->n_bytes - session->used, &used, &why);
-		session->used += used;
+		enum qmp_input_result result = qmp_input_feed(&session->input, bytes + done, (size_t)n - done, &used, &why);
 		if (result != QMP_INPUT_MORE)
 			answer(session, result, why);
 	}
 }
 
-static void read_more(struct qmp_session *session)
-{
-	ssize_t n = recv(session->watch.fd, session->bytes, sizeof session->bytes, MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		end(session);
-		return;
-	}
-	session->at_eof = n == 0;
-	session->n_bytes = (size_t)n;
-	session->used = 0;
-}
-
 static void ready(void *opaque, uint32_t events)
 {
 	struct qmp_session *session = opaque;
-	(void)events; /* an error or a hangup shows in send and recv */
 
+	/* An error or a hangup shows in send and recv. */
 	send_now(session);
-	if (!session->is_ended && !session->at_eof && !is_paused(session) && !has_input(session))
+	if (!session->is_ended && !session->at_eof && (events & ~(uint32_t)EPOLLOUT))
 		read_more(session);
-	work_off_input(session);
 	send_now(session);
 	watch_on(session);
 }

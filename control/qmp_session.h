@@ -30,8 +30,6 @@ struct qmp_session {
 	bool at_eof; /* the client sends no more; it may still read */
 	bool negotiated;
 	struct qmp_input input;
-	char bytes[4096]; /* read; those from `used` on wait for the client to read its answers */
-	size_t n_bytes, used;
 	struct json_out out; /* for the client to read */
 };
 

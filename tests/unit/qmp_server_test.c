@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -806,14 +807,39 @@ static void a_late_reader_gets_all_answers(void)
 	}
 	CU_ASSERT(sent > 300 && sent < 20000); /* the pipe is full all the way */
 	ask(good, "{'execute':'query-name'}", "{\"return\":{\"name\":\"web-1\"}}");
+	shutdown(client->fd, SHUT_WR); /* nor does that lose any */
 	for (; got < sent; got++) {
 		const char *line = hear(client), *id = strstr(line, "\"id\":");
 		if (!id || atoi(id + 5) != got + 100000)
 			break;
 	}
 	CU_ASSERT_EQUAL(got, sent);
+	expect(client, "EOF");
 	hang_up(client);
 	hang_up(good);
+	end();
+}
+
+/* The answers to one packet, however many, are for the client to read, not a reason to drop it. */
+static void longest_answers_to_one_packet(void)
+{
+	char text[4097];
+
+	begin();
+	struct client *client = connect_one();
+	memset(text, ']', 4096);
+	text[4096] = '\0';
+	say(client, text);
+	for (int i = 0; i < 4096; i++)
+		CU_ASSERT_TRUE(begins(hear(client), "{\"error\""));
+	for (size_t i = 0; i + 29 <= 4096; i += 29)
+		memcpy(text + i, "{'execute':'x-query-balloon'}", 29);
+	text[4096 / 29 * 29] = '\0';
+	say(client, text);
+	for (int i = 0; i < 4096 / 29; i++)
+		CU_ASSERT_TRUE(begins(hear(client), "{\"return\":{\"id\":"));
+	expect(client, "");
+	hang_up(client);
 	end();
 }
 
@@ -829,6 +855,28 @@ static void half_closed_client_gets_its_answers(void)
 	expect(client, "{\"return\":{\"name\":\"web-1\"}}");
 	expect(client, "EOF");
 	CU_ASSERT_EQUAL(loop.n_watches, 0);
+	hang_up(client);
+	end();
+}
+
+/* The same when the answers do not fit into the socket at once. */
+static void half_closed_client_may_read_late(void)
+{
+	int unread = 0, before = -1, sent = 0, got = 0;
+
+	begin();
+	struct client *client = connect_one();
+	for (; unread != before; sent++) {
+		before = unread;
+		say(client, "{'execute':'query-commands'}");
+		CU_ASSERT_EQUAL_FATAL(ioctl(client->fd, FIONREAD, &unread), 0);
+	}
+	shutdown(client->fd, SHUT_WR);
+	fakeloop_run(&loop);
+	while (begins(hear(client), "{\"return\":["))
+		got++;
+	CU_ASSERT_EQUAL(got, sent);
+	expect(client, "EOF");
 	hang_up(client);
 	end();
 }
@@ -960,7 +1008,9 @@ static const struct test_case cases[] = {
 	{"what was held back goes out at the end", what_was_held_back_goes_out_at_the_end},
 	{"a client that does not read is dropped", a_client_that_does_not_read_is_dropped},
 	{"a late reader gets all answers", a_late_reader_gets_all_answers},
+	{"longest answers to one packet", longest_answers_to_one_packet},
 	{"half-closed client gets its answers", half_closed_client_gets_its_answers},
+	{"half-closed client may read late", half_closed_client_may_read_late},
 	{"clients come and go", clients_come_and_go},
 	{"not more than so many", not_more_than_so_many},
 	{"lets clients in", lets_clients_in},
