@@ -1,7 +1,6 @@
 #include "kvm/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -188,7 +187,7 @@ int ram_init(struct guest_ram *ram, const struct memory_config *config, struct f
 	}
 	if (!ram->shared) {
 		ram->pidfd = discard_probe_vector();
-		ram->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		ram->pagemap_fd = ram_rss_probe();
 	}
 	rc = config->prefault ? populate(ram, why) : 0;
 out:

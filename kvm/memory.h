@@ -84,4 +84,7 @@ int ram_discard_all(struct guest_ram *ram);
  */
 int ram_rss_bytes(const struct guest_ram *ram, uint64_t *rss_bytes);
 
+/* A descriptor of this process's pagemap that PAGEMAP_SCAN works on, or -1. The caller closes it. ram_init calls this once. */
+int ram_rss_probe(void);
+
 #endif

@@ -1,9 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/types.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kvm/memory.h"
 
@@ -111,6 +112,20 @@ static int memfd_rss(int memfd, uint64_t *rss_bytes)
 	return 0;
 }
 
+int ram_rss_probe(void)
+{
+	uint64_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uint64_t start = (uintptr_t)&page / page * page;
+	uint64_t rss_bytes = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && scan_step(fd, start, start + page, &rss_bytes) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 int ram_rss_bytes(const struct guest_ram *ram, uint64_t *rss_bytes)
 {
 	int rc = 0;
@@ -118,15 +133,10 @@ int ram_rss_bytes(const struct guest_ram *ram, uint64_t *rss_bytes)
 	*rss_bytes = 0;
 	if (ram->shared)
 		return memfd_rss(ram->memfd, rss_bytes);
-	if (ram->pagemap_fd >= 0) {
-		for (size_t i = 0; i < ram->gmem.n_regions && rc == 0; i++)
-			rc = scan_region(ram->pagemap_fd, &ram->gmem.regions[i], rss_bytes);
-		if (rc != -ENOTTY && rc != -EPERM)
-			return rc;
-	}
-	*rss_bytes = 0;
-	rc = 0;
 	for (size_t i = 0; i < ram->gmem.n_regions && rc == 0; i++)
-		rc = mincore_region(&ram->gmem.regions[i], ram->gmem.page_size, rss_bytes);
+		if (ram->pagemap_fd >= 0)
+			rc = scan_region(ram->pagemap_fd, &ram->gmem.regions[i], rss_bytes);
+		else
+			rc = mincore_region(&ram->gmem.regions[i], ram->gmem.page_size, rss_bytes);
 	return rc;
 }

@@ -29,7 +29,9 @@
 	X(runtime_dir) \
 	X(json_out) \
 	X(qmp_input) \
-	X(qmp_server)
+	X(qmp_server) \
+	X(memory) \
+	X(discard)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
