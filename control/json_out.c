@@ -111,8 +111,9 @@ static size_t decode(const unsigned char *text, uint32_t *character)
 static void raw_unit(struct json_out *out, uint32_t unit)
 {
 	char text[8];
+	int len = snprintf(text, sizeof text, "\\u%04" PRIx32, unit & 0xffff);
 
-	json_out_raw(out, text, (size_t)snprintf(text, sizeof text, "\\u%04" PRIx32, unit & 0xffff));
+	json_out_raw(out, text, (size_t)len);
 }
 
 static void raw_character(struct json_out *out, uint32_t character)
@@ -156,9 +157,10 @@ void json_out_key(struct json_out *out, const char *key)
 void json_out_u64(struct json_out *out, uint64_t value)
 {
 	char text[24];
+	int len = snprintf(text, sizeof text, "%" PRIu64, value);
 
 	begin_value(out);
-	json_out_raw(out, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, value));
+	json_out_raw(out, text, (size_t)len);
 }
 
 void json_out_bool(struct json_out *out, bool value)

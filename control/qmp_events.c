@@ -82,11 +82,12 @@ void qmp_emit(struct qmp_events *events, enum qmp_event event, const char *data)
 
 	if (!data)
 		data = "";
-	assert(strlen(data) < QMP_EVENT_DATA_MAX);
+	size_t len = strlen(data);
+	assert(len < QMP_EVENT_DATA_MAX);
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (slot->timer.armed) {
 		slot->waiting = true;
-		strcpy(slot->data, data);
+		memcpy(slot->data, data, len + 1);
 		slot->time = now;
 		return;
 	}

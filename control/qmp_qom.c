@@ -6,7 +6,7 @@
 
 #define BALLOON_TYPE "virtio-balloon-pci"
 #define PERIPHERAL "/machine/peripheral"
-#define ANON PERIPHERAL "-anon"
+#define ANON "/machine/peripheral-anon"
 
 const struct qmp_arg qmp_qom_get_args[] = {{"path", QMP_ARG_STRING, true}, {"property", QMP_ARG_STRING, true}, {.name = NULL}};
 const struct qmp_arg qmp_qom_set_args[] = {{"path", QMP_ARG_STRING, true}, {"property", QMP_ARG_STRING, true}, {"value", QMP_ARG_ANY, true}, {.name = NULL}};

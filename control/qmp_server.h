@@ -20,7 +20,7 @@
 #define QMP_MAX_CLIENTS 64
 #define QMP_MAX_MESSAGE 65536
 #define QMP_OUT_PAUSE 65536
-#define QMP_OUT_MAX (1024 * 1024)
+#define QMP_OUT_MAX 1048576
 
 struct qmp_server;
 

@@ -133,9 +133,10 @@ int runtime_dir_claim(struct runtime_dir *runtime, const char *name, struct fail
 {
 	memset(runtime, 0, sizeof *runtime);
 	runtime->listen_fd = -1;
-	if (!*name || strlen(name) >= sizeof runtime->name || strchr(name, '/'))
+	size_t len = strlen(name);
+	if (len == 0 || len >= sizeof runtime->name || strchr(name, '/'))
 		return fail(why, 0, "'%s' cannot be the name of a VM", name);
-	strcpy(runtime->name, name);
+	memcpy(runtime->name, name, len + 1);
 
 	int ret = runtime_dir_path(runtime->dir, sizeof runtime->dir, why);
 	if (ret < 0)
@@ -156,7 +157,7 @@ static struct sockaddr_un address_of(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	return address;
 }
 

@@ -97,19 +97,24 @@ static void control_characters_reset(void)
 	check("{\"a\"\t:\r\n1}", "{\"a\"\t:\r\n1}\n");
 }
 
+static void put(char *at, const char *text)
+{
+	for (; *text; text++)
+		*at++ = *text;
+}
+
 static void too_long_is_reported_once_at_the_end(void)
 {
-	size_t len = 2 * QMP_MAX_MESSAGE + 100;
+	size_t len = 2 * (size_t)QMP_MAX_MESSAGE + 100;
 	char *text = malloc(len);
 	char result[64];
 
 	memset(text, ' ', len);
-	memcpy(text, "{\"a\":\"", 6);
-	memcpy(text + len - 4, "\"}[]", 4);
+	put(text, "{\"a\":\"");
+	put(text + len - 4, "\"}[]");
 	feed(text, len, 4096, result);
 	CU_ASSERT_STRING_EQUAL(result, "![]\n");
-	text[len - 4] = '\x01'; /* no end in sight: the client can still reset */
-	memcpy(text + len - 3, "{} ", 3);
+	put(text + len - 4, "\x01{} "); /* no end in sight: the client can still reset */
 	feed(text, len, 1, result);
 	CU_ASSERT_STRING_EQUAL(result, "!{}\n");
 	free(text);

@@ -29,7 +29,8 @@ static void check_keys(const char *typed, size_t chunk, const char *sent, unsign
 		uint8_t bytes[64];
 		size_t n = strlen(typed) - i < chunk ? strlen(typed) - i : chunk;
 		unsigned some;
-		memcpy(bytes, typed + i, n);
+		for (size_t j = 0; j < n; j++)
+			bytes[j] = (uint8_t)typed[i + j];
 		n = terminal_filter(&escape, bytes, n, &some);
 		memcpy(got + len, bytes, n);
 		len += n;
