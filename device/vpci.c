@@ -301,8 +301,10 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 	msix_flush(&vpci->msix);
 	update_intx(vpci);
 	/* Kicks that came while the function was no bus master were not served. */
-	if (is_command && vpci_is_live(vpci))
-		run_later(vpci, (uint32_t)((1ULL << vpci->type->n_queues) - 1));
+	bool was_master = vpci->is_master;
+	vpci->is_master = pci_function_is_master(fn);
+	if (!was_master && vpci_is_live(vpci))
+		run_later(vpci, (1u << vpci->type->n_queues) - 1);
 }
 
 static const struct pci_function_ops function_ops = {.config_read = config_read, .config_written = config_written};
@@ -374,6 +376,7 @@ void vpci_power_on_reset(struct vpci *vpci)
 {
 	pci_root_reset_function(vpci->root, &vpci->fn);
 	pthread_mutex_lock(&vpci->dev->lock);
+	vpci->is_master = false;
 	msix_reset(&vpci->msix);
 	reset_virtio(vpci);
 	pthread_mutex_unlock(&vpci->dev->lock);

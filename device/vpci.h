@@ -81,6 +81,7 @@ struct vpci {
 	uint16_t queue_select, config_vector;
 	uint8_t status, generation, isr;
 	bool config_was_read; /* since `generation` was last raised */
+	bool is_master;	      /* Command.BusMaster when Command was last written */
 
 	struct vpci_queue queues[VPCI_MAX_QUEUES];
 	uint32_t pending; /* bit i: queue i waits to be run from the event loop */
