@@ -1,0 +1,321 @@
+/* Rows VQ: split virtqueues. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/conformance/fd.h"
+#include "util/bytes.h"
+
+/* Rings flush against the end of RAM, without the event words. */
+static void vq_01(void)
+{
+	const uint64_t top = FAKE_HIGH_GPA + FAKE_REGION_LEN;
+	fd_begin();
+	fg_negotiate(&fg, 0);
+	fg_msix_on(&fg);
+	/* used, available and descriptors each end where a guard page begins: three queues, one ring each. */
+	fg_queue_on_at(&fg, INFLATE, 128, FG_RING(0), FG_RING(0) + 0x6000, top - 4 - 8 * 128);
+	fg_queue_on_at(&fg, DEFLATE, 128, FG_RING(1), FAKE_REGION_LEN - 4 - 2 * 128, FG_RING(1) + 0x8000);
+	fg_status_write(&fg, 0xF);
+	for (unsigned i = 0; i < 300; i++) {
+		fd_inflate(i, 2);
+		fd_deflate(i, 2);
+	}
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 300);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 300);
+	/* A canary behind the used ring. */
+	fg_negotiate(&fg, 0);
+	fg_queue_on(&fg, INFLATE, 128);
+	store_le32(fakehost_ram(fg.fh, fg.q[0].used + 4 + 8 * 128, 4), 0xC0FFEE);
+	fg_status_write(&fg, 0xF);
+	for (unsigned i = 0; i < 300; i++)
+		fd_inflate(i, 2);
+	CU_ASSERT_EQUAL(load_le32(fakehost_ram(fg.fh, fg.q[0].used + 4 + 8 * 128, 4)), 0xC0FFEE);
+	/* The descriptor table last. */
+	fg_negotiate(&fg, 0);
+	fg_queue_on_at(&fg, INFLATE, 128, top - 16 * 128, FG_RING(0) + 0x6000, FG_RING(0) + 0x8000);
+	fg_set_avail_idx(&fg, INFLATE, 0);
+	fg_status_write(&fg, 0xF);
+	for (uint16_t i = 0; i < 128; i++)
+		fd_post_inflate(i, i);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
+	fd_end();
+}
+
+static void chain_of(const uint32_t *lens, uint16_t n)
+{
+	uint64_t at = FG_DATA(INFLATE);
+	for (uint16_t i = 0; i < n; at += lens[i++])
+		fg_desc(&fg, INFLATE, i, at, lens[i], i + 1 < n ? D_NEXT : 0, i + 1);
+	fakehost_forget_discards(fg.fh);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 3);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_TRUE(fakehost_was_discarded(fg.fh, FG_PAGES + i * 8192));
+}
+
+static void vq_02(void)
+{
+	fd_init(0);
+	for (unsigned i = 0; i < 3; i++)
+		store_le32(fakehost_ram(fg.fh, FG_DATA(INFLATE) + 4 * i, 4), PFN(FG_PAGES) + 2 * i);
+	chain_of((const uint32_t[]){12}, 1);
+	chain_of((const uint32_t[]){4, 4, 4}, 3);
+	chain_of((const uint32_t[]){1, 2, 5, 4}, 4);
+	chain_of((const uint32_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 12);
+	chain_of((const uint32_t[]){0, 7, 0, 5, 0}, 5);
+	fd_end();
+}
+
+static void chain_of_n(uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		store_le32(fakehost_ram(fg.fh, FG_DATA(INFLATE) + 4ULL * i, 4), PFN(FG_PAGES) + i);
+		fg_desc(&fg, INFLATE, i, FG_DATA(INFLATE) + 4ULL * i, 4, i + 1 < n ? D_NEXT : 0, i + 1);
+	}
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+}
+
+static void vq_03_26(void)
+{
+	fd_init(0);
+	chain_of_n(128);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 128);
+	fd_end();
+}
+
+static uint64_t sum(uint64_t gpa, uint64_t len)
+{
+	uint64_t s = 14695981039346656037ULL;
+	const uint8_t *p = fakehost_ram(fg.fh, gpa, len);
+	for (uint64_t i = 0; i < len; i++)
+		s = (s ^ p[i]) * 1099511628211ULL;
+	return s;
+}
+
+/* Readable buffers and descriptor tables, direct and indirect, are never written. */
+static void vq_04_06(void)
+{
+	const uint64_t table = 0x900000;
+	fd_init(ALL_TYPE | F_INDIRECT | F_EVENT_IDX);
+	uint32_t *pfns = fakehost_ram(fg.fh, FG_DATA(INFLATE), 1024);
+	for (uint32_t i = 0; i < 256; i++)
+		pfns[i] = PFN(FG_PAGES) + 3 * i;
+	fg_desc(&fg, INFLATE, 0, FG_DATA(INFLATE), 1024, 0, 0);
+	fg_desc(&fg, INFLATE, 1, table, 32, D_INDIRECT, 0);
+	fg_desc_at(&fg, table, 0, FG_DATA(INFLATE), 512, D_NEXT, 1);
+	fg_desc_at(&fg, table, 1, FG_DATA(INFLATE) + 512, 512, 0, 0);
+	fd_post_stats(7);
+	uint64_t before[] = {sum(FG_RING(INFLATE), 128 * 16), sum(table, 32), sum(FG_DATA(INFLATE), 4096), sum(FG_DATA(STATS), 4096),
+			     sum(FG_RING(STATS), 128 * 16)};
+	for (unsigned i = 0; i < 100000 / 4; i++) {
+		fg_publish(&fg, INFLATE, i % 2);
+		fg_kick(&fg, INFLATE);
+		balloon_request_stats(fg.dev);
+		fg_publish(&fg, STATS, 0);
+		fg_kick(&fg, STATS);
+		fg.fh->n_discards = 0;
+	}
+	uint64_t after[] = {sum(FG_RING(INFLATE), 128 * 16), sum(table, 32), sum(FG_DATA(INFLATE), 4096), sum(FG_DATA(STATS), 4096),
+			    sum(FG_RING(STATS), 128 * 16)};
+	CU_ASSERT_EQUAL(memcmp(before, after, sizeof before), 0);
+	fd_end();
+}
+
+static void vq_07(void)
+{
+	const uint64_t table = 0x900000;
+	fd_init(F_INDIRECT);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(INFLATE), 4), PFN(FG_PAGES));
+	fg_desc_at(&fg, table, 0, FG_DATA(INFLATE), 4, 0, 0);
+	fg_desc(&fg, INFLATE, 0, table, 16, D_INDIRECT, 0);
+	fg_desc(&fg, INFLATE, 1, table, 16, D_INDIRECT | D_WRITE, 0);
+	for (uint16_t head = 0; head < 2; head++) {
+		fg_publish(&fg, INFLATE, head);
+		fg_kick(&fg, INFLATE);
+		CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, head + 1);
+	}
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).bad_buffers, 0);
+	fd_end();
+}
+
+static void vq_08_09(void)
+{
+	const uint64_t table = 0x900000;
+	fd_init(F_INDIRECT);
+	for (unsigned i = 0; i < 7; i++)
+		store_le32(fakehost_ram(fg.fh, FG_DATA(INFLATE) + 4 * i, 4), PFN(FG_PAGES) + 2 * i);
+	fg_desc(&fg, INFLATE, 7, FG_DATA(INFLATE), 4, D_NEXT, 8);
+	fg_desc(&fg, INFLATE, 8, FG_DATA(INFLATE) + 4, 8, D_NEXT, 9);
+	fg_desc(&fg, INFLATE, 9, table, 4 * 16, D_INDIRECT, 0);
+	fg_desc_at(&fg, table, 0, FG_DATA(INFLATE) + 12, 4, D_NEXT, 3);
+	fg_desc_at(&fg, table, 3, FG_DATA(INFLATE) + 16, 4, D_NEXT, 1);
+	fg_desc_at(&fg, table, 1, FG_DATA(INFLATE) + 20, 4, 0, 0);
+	fg_desc_at(&fg, table, 2, FG_DATA(INFLATE) + 24, 4, 0, 0);
+	fg_publish(&fg, INFLATE, 7);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, 0), 7);
+	for (unsigned i = 0; i < 7; i++)
+		CU_ASSERT_EQUAL(fakehost_was_discarded(fg.fh, FG_PAGES + i * 8192), i < 6);
+	fd_end();
+}
+
+static void vq_10_11_12(void)
+{
+	fd_init(0);
+	srandom(1);
+	for (unsigned i = 0; i < 100; i++) {
+		bool quiet = i % 3 == 0;
+		uint64_t irqs = fg_irqs(&fg, 1);
+		fg_used_event(&fg, INFLATE, (uint16_t)random());
+		fg_avail_flags(&fg, INFLATE, quiet);
+		fd_inflate(i, 1);
+		CU_ASSERT_EQUAL(fg_irqs(&fg, 1) - irqs, !quiet);
+	}
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 100);
+	fd_end();
+}
+
+static void vq_13_14(void)
+{
+	fd_init(F_EVENT_IDX);
+	fg_used_event(&fg, INFLATE, 3);
+	for (unsigned i = 0; i < 6; i++) {
+		fd_inflate(i, 1);
+		CU_ASSERT_EQUAL(fg_irqs(&fg, 1), i >= 3);
+	}
+	fg_used_event(&fg, INFLATE, 9);
+	for (uint16_t i = 0; i < 6; i++)
+		fd_post_inflate(i, i);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 2);
+	fg_used_event(&fg, INFLATE, fg_used_idx(&fg, INFLATE) + 1000);
+	for (unsigned i = 0; i < 10; i++)
+		fd_inflate(i, 1);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 2);
+	fd_end();
+}
+
+static void vq_15(void)
+{
+	fd_init(F_EVENT_IDX);
+	fg_avail_flags(&fg, INFLATE, 1);
+	fg_used_event(&fg, INFLATE, 0);
+	fd_inflate(0, 1);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
+	fd_end();
+}
+
+static void vq_17(void)
+{
+	fd_init(ALL_TYPE);
+	fd_inflate(0, 1);
+	fd_deflate(0, 1);
+	fd_post_stats(1);
+	balloon_request_stats(fg.dev);
+	fg_send(&fg, REPORT, FG_PAGES, 8192, D_WRITE);
+	const unsigned queues[] = {INFLATE, DEFLATE, STATS, REPORT};
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, queues[i]), 1);
+		CU_ASSERT_EQUAL(fg_used_len(&fg, queues[i], 0), 0);
+	}
+	fd_end();
+}
+
+static void vq_18_27(void)
+{
+	fd_begin();
+	fg_negotiate(&fg, F_EVENT_IDX);
+	fg_msix_on(&fg);
+	fg_queue_on(&fg, INFLATE, 8);
+	fg_status_write(&fg, 0xF);
+	fg.fh->discards_unrecorded = true;
+	uint64_t irqs = 0;
+	for (uint32_t i = 0; i < 70000; i++) {
+		uint16_t idx = (uint16_t)i;
+		bool wanted = i % 5 == 0;
+		fg_used_event(&fg, INFLATE, wanted ? idx : idx - 1);
+		irqs += wanted;
+		fd_post_inflate(i % 8, i % 512);
+		fg_kick(&fg, INFLATE);
+		CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), (uint16_t)(i + 1));
+		CU_ASSERT_EQUAL_FATAL(fg_used_id(&fg, INFLATE, i % 8), i % 8);
+	}
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), irqs);
+	fd_end();
+}
+
+static void vq_19_20(void)
+{
+	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+		fd_init(event_idx ? F_EVENT_IDX : 0);
+		for (unsigned i = 0; i < 200; i++) {
+			fd_inflate(i, 1);
+			CU_ASSERT_TRUE(fg_used_flags(&fg, INFLATE) <= !event_idx);
+		}
+		CU_ASSERT_EQUAL(fg_used_flags(&fg, INFLATE), 0);
+		fd_end();
+	}
+}
+
+static void vq_23(void)
+{
+	fd_init(ALL_TYPE);
+	fakehost_capture_log();
+	for (unsigned i = 0; i < 100000; i++)
+		fg_kick(&fg, i % FG_N_QUEUES);
+	CU_ASSERT_EQUAL(fakehost_end_log(), 0);
+	CU_ASSERT_EQUAL(fd_messages(), 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 0);
+	CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 0);
+	fd_end();
+}
+
+static void vq_24(void)
+{
+	fd_init(0);
+	fd_post_inflate(0, 0);
+	fakehost_advance(fg.fh, 1000);
+	fg_kick(&fg, INFLATE);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	fd_end();
+}
+
+static void vq_25(void)
+{
+	fd_init(ALL_TYPE);
+	fd_post_stats(1);
+	for (unsigned i = 0; i < 10; i++) {
+		fd_inflate(i, 1);
+		fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
+	}
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 10);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), 10);
+	fd_end();
+}
+
+static const struct test_case cases[] = {
+	{"VQ-01", vq_01},
+	{"VQ-02", vq_02},
+	{"VQ-03 VQ-26", vq_03_26},
+	{"VQ-04 VQ-06", vq_04_06},
+	{"VQ-07", vq_07},
+	{"VQ-08 VQ-09", vq_08_09},
+	{"VQ-10 VQ-11 VQ-12", vq_10_11_12},
+	{"VQ-13 VQ-14", vq_13_14},
+	{"VQ-15", vq_15},
+	{"VQ-17", vq_17},
+	{"VQ-18 VQ-27", vq_18_27},
+	{"VQ-19 VQ-20", vq_19_20},
+	{"VQ-23", vq_23},
+	{"VQ-24", vq_24},
+	{"VQ-25", vq_25},
+};
+
+TEST_SUITE(vq, cases);
