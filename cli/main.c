@@ -35,14 +35,19 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* Names are offered without their dashes, which would make short ones look alike. */
 static int unknown_command(const char *name)
 {
-	struct suggest search = {.word = name, .len = strlen(name)};
-	for (size_t i = 0; i < N_COMMANDS; i++)
+	size_t dashes = strspn(name, "-");
+	struct suggest search = {.word = name + dashes, .len = strlen(name + dashes)};
+	for (size_t i = 0; i < N_COMMANDS && !dashes; i++)
 		suggest_offer(&search, commands[i].name);
-	const char *what = name[0] == '-' ? "option" : "subcommand";
+	suggest_offer(&search, "help");
+	if (dashes)
+		suggest_offer(&search, "version");
+	const char *what = dashes ? "option" : "subcommand";
 	if (search.nearest)
-		log_line(LOG_LEVEL_ERROR, NULL, "unknown %s '%s'; did you mean '%s'?", what, name, search.nearest);
+		log_line(LOG_LEVEL_ERROR, NULL, "unknown %s '%s'; did you mean '%s%s'?", what, name, dashes ? "--" : "", search.nearest);
 	else
 		log_line(LOG_LEVEL_ERROR, NULL, "unknown %s '%s'; see vmm-balloon --help", what, name);
 	return COMMAND_USAGE;

@@ -31,24 +31,30 @@ static const struct capability needed[] = {
 	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
 };
 
-static int explain_open_failure(int error, struct fail *why)
+static const char *remedy_for_open(int error)
 {
 	switch (error) {
 	case ENOENT:
-		return fail(why, error,
-			    "cannot open " DEV_PATH ": load the kvm_intel or kvm_amd module; if that fails, switch virtualisation on in the firmware, "
-			    "or nested virtualisation if this host is itself a VM");
+		return "; load the kvm_intel or kvm_amd module; if that fails, switch virtualisation on in the firmware, "
+		       "or nested virtualisation if this host is itself a VM";
 	case ENODEV:
 	case ENXIO:
-		return fail(why, error, "cannot open " DEV_PATH ": no KVM module stands behind it; load kvm_intel or kvm_amd");
+		return "; no KVM module stands behind it: load kvm_intel or kvm_amd";
 	case EACCES:
 	case EPERM:
-		return fail(why, error, "cannot open " DEV_PATH ": add this user to the group kvm (usermod -aG kvm USER) and log in again");
+		return "; add this user to the group kvm (usermod -aG kvm USER) and log in again";
 	case EBUSY:
-		return fail(why, error, "cannot open " DEV_PATH ": another hypervisor holds this host's virtualisation; stop it first");
+		return "; another hypervisor holds this host's virtualisation: stop it first";
 	default:
-		return fail(why, error, "cannot open " DEV_PATH);
+		return "";
 	}
+}
+
+static int explain_open_failure(int error, struct fail *why)
+{
+	/* The errno comes before the remedy, so it is part of the text. */
+	fail(why, 0, "cannot open " DEV_PATH ": %s%s", strerror(error), remedy_for_open(error));
+	return -error;
 }
 
 static int check_capabilities(int fd, struct fail *why)
