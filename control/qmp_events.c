@@ -61,7 +61,7 @@ void qmp_events_init(struct qmp_events *events, struct host *host, void (*send)(
 	}
 }
 
-void qmp_events_finish(struct qmp_events *events)
+void qmp_events_flush(struct qmp_events *events)
 {
 	struct host *host = events->host;
 
@@ -85,6 +85,8 @@ void qmp_emit(struct qmp_events *events, enum qmp_event event, const char *data)
 	size_t len = strlen(data);
 	assert(len < QMP_EVENT_DATA_MAX);
 	clock_gettime(CLOCK_REALTIME, &now);
+	if (event == QMP_EVENT_SHUTDOWN)
+		qmp_events_flush(events);
 	if (slot->timer.armed) {
 		slot->waiting = true;
 		memcpy(slot->data, data, len + 1);

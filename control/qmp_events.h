@@ -51,8 +51,8 @@ struct qmp_events {
 
 void qmp_events_init(struct qmp_events *events, struct host *host, void (*send)(void *opaque, const char *line, size_t len), void *opaque);
 
-/* What was held back is sent now. */
-void qmp_events_finish(struct qmp_events *events);
+/* What was held back is sent now. Before the end, so that no timer is left; SHUTDOWN does it too, to be the last. */
+void qmp_events_flush(struct qmp_events *events);
 
 /* `data` is the text of a JSON object shorter than QMP_EVENT_DATA_MAX, or NULL. */
 void qmp_emit(struct qmp_events *events, enum qmp_event event, const char *data);

@@ -159,7 +159,7 @@ void qmp_server_destroy(struct qmp_server *server)
 {
 	if (!server)
 		return;
-	qmp_events_finish(&server->events);
+	qmp_events_flush(&server->events);
 	server->host->ops->unwatch(server->host, &server->listen_watch);
 	server->host->ops->timer_cancel(server->host, &server->accept_timer);
 	while (server->sessions) {

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/qmp_command.h"
@@ -768,6 +769,22 @@ static void what_was_held_back_goes_out_at_the_end(void)
 	free(client);
 }
 
+static void shutdown_comes_last(void)
+{
+	begin();
+	struct client *client = connect_one();
+	report(HOST_EVENT_BALLOON_CHANGE, 4096);
+	report(HOST_EVENT_BALLOON_CHANGE, 8192);
+	qmp_server_note(server, QMP_NOTE_SHUTDOWN, QMP_CAUSE_GUEST);
+	end();
+	expect_event(client, "{\"event\":\"BALLOON_CHANGE\",\"data\":{\"actual\":134213632},");
+	expect_event(client, "{\"event\":\"BALLOON_CHANGE\",\"data\":{\"actual\":134209536},");
+	expect_event(client, "{\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true,\"reason\":\"guest-shutdown\"},");
+	expect(client, "EOF");
+	close(client->fd);
+	free(client);
+}
+
 /* ---- Clients --------------------------------------------------------- */
 
 static void a_client_that_does_not_read_is_dropped(void)
@@ -953,6 +970,35 @@ static void lets_clients_in(void)
 	close(fd);
 }
 
+/* Only as root can one be another user. */
+static void other_users_are_turned_away(void)
+{
+	static const char refusal[] = "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Permission denied\"}}\r\n";
+	struct sockaddr_un address;
+	socklen_t len;
+	int status_of_child = 0;
+
+	begin();
+	qmp_server_destroy(server);
+	int fd = listen_somewhere(&address, &len);
+	CU_ASSERT_EQUAL_FATAL(qmp_server_create(&loop.host, &machine, fd, &server), 0);
+	pid_t pid = geteuid() == 0 ? fork() : -1;
+	if (pid == 0) {
+		char text[256] = "";
+		int peer = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (setuid(12345) < 0 || connect(peer, (struct sockaddr *)&address, len) < 0)
+			_exit(1);
+		ssize_t n = recv(peer, text, sizeof text - 1, 0);
+		_exit(n == (ssize_t)strlen(refusal) && strcmp(text, refusal) == 0 && recv(peer, text, 1, 0) == 0 ? 0 : 2);
+	}
+	while (pid > 0 && waitpid(pid, &status_of_child, WNOHANG) == 0)
+		fakeloop_run(&loop);
+	CU_ASSERT_EQUAL(status_of_child, 0);
+	CU_ASSERT_EQUAL(loop.n_watches, 1);
+	end();
+	close(fd);
+}
+
 static void no_descriptors_left_does_not_spin(void)
 {
 	struct sockaddr_un address;
@@ -1006,6 +1052,7 @@ static const struct test_case cases[] = {
 	{"other events do not wait for it", other_events_do_not_wait_for_it},
 	{"guest cannot flood", guest_cannot_flood},
 	{"what was held back goes out at the end", what_was_held_back_goes_out_at_the_end},
+	{"SHUTDOWN comes last", shutdown_comes_last},
 	{"a client that does not read is dropped", a_client_that_does_not_read_is_dropped},
 	{"a late reader gets all answers", a_late_reader_gets_all_answers},
 	{"longest answers to one packet", longest_answers_to_one_packet},
@@ -1014,6 +1061,7 @@ static const struct test_case cases[] = {
 	{"clients come and go", clients_come_and_go},
 	{"not more than so many", not_more_than_so_many},
 	{"lets clients in", lets_clients_in},
+	{"other users are turned away", other_users_are_turned_away},
 	{"no descriptors left does not spin", no_descriptors_left_does_not_spin},
 };
 
