@@ -31,7 +31,14 @@
 	X(qmp_input) \
 	X(qmp_server) \
 	X(memory) \
-	X(discard)
+	X(discard) \
+	X(e820) \
+	X(aml) \
+	X(acpi) \
+	X(boot_bzimage) \
+	X(boot_pvh) \
+	X(boot_vcpu) \
+	X(cpuid)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
