@@ -71,7 +71,9 @@ struct vm_config {
  * working directory, those in a spec to its folder; resolved, they are absolute.
  */
 struct vmconfig_input {
-	const char *spec_path;	     /* NULL: no spec, flags only; "-" is standard input */
+	const char *spec_path; /* NULL: no spec, flags only; "-" is standard input */
+	const char *spec_text; /* NULL: read spec_path; otherwise this is the spec, and spec_path is only its name */
+	size_t spec_len;
 	const struct vmconfig_flag { /* in command-line order */
 		const char *option;  /* "--balloon"; also the source's name in diagnostics */
 		const char *value;

@@ -37,29 +37,42 @@ static void shrink(char **text, size_t size)
 		*text = smaller;
 }
 
-int loader_read_spec(struct loader *loader, bool *read)
+static bool is_stdin(const struct vmconfig_input *input)
 {
-	const char *path = loader->input->spec_path;
-	bool is_stdin = strcmp(path, "-") == 0;
-	struct diag_quote quote;
-	*read = false;
-	loader->sources->spec_text = malloc(SPEC_MAX_LEN + 1);
-	if (!loader->sources->spec_text)
+	return strcmp(input->spec_path, "-") == 0 && !input->spec_text;
+}
+
+/* Reads the file into sources->spec_text. Returns its length or -errno. */
+static ssize_t read_file(struct loader *loader)
+{
+	char **text = &loader->sources->spec_text;
+	*text = malloc(SPEC_MAX_LEN + 1);
+	if (!*text)
 		return -ENOMEM;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -errno : read_all(fd, loader->sources->spec_text);
-	if (fd >= 0 && !is_stdin)
+	int fd = is_stdin(loader->input) ? STDIN_FILENO : open(loader->input->spec_path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -errno : read_all(fd, *text);
+	if (fd > STDIN_FILENO)
 		close(fd);
 	if (len >= 0)
-		shrink(&loader->sources->spec_text, (size_t)len + 1);
+		shrink(text, (size_t)len + 1);
+	return len;
+}
+
+int loader_read_spec(struct loader *loader, bool *read)
+{
+	const struct vmconfig_input *input = loader->input;
+	const char *path = input->spec_path;
+	struct diag_quote quote;
+	ssize_t len = input->spec_text ? (ssize_t)input->spec_len : read_file(loader);
+	*read = false;
 	if (len < 0) {
 		diag_add(loader->diags, DIAG_ERROR, nowhere, NULL, "cannot read the spec '%s': %s", diag_quote(&quote, path, strlen(path)),
 			 strerror((int)-len));
 		return 0;
 	}
 	loader->sources->spec = (struct diag_source){
-		.name = is_stdin ? "<stdin>" : path,
-		.text = loader->sources->spec_text,
+		.name = is_stdin(input) ? "<stdin>" : path,
+		.text = input->spec_text ? input->spec_text : loader->sources->spec_text,
 		.len = (size_t)len,
 		.syntax = DIAG_YAML,
 	};

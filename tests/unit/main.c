@@ -4,6 +4,15 @@
 /* One row per suite; formatting would move every backslash for each new name. */
 /* clang-format off */
 #define SUITES(X) \
+	X(utf8) \
+	X(suggest) \
+	X(diag) \
+	X(keyval) \
+	X(value) \
+	X(schema) \
+	X(yaml) \
+	X(vmconfig) \
+	X(vm_options) \
 	X(log) \
 	X(serial) \
 	X(acpi_pm) \
