@@ -10,7 +10,12 @@
 	X(vq) \
 	X(pci) \
 	X(absent) \
-	X(bal)
+	X(bal) \
+	X(hos_regs) \
+	X(hos_ring) \
+	X(hos_pages) \
+	X(hos_pci) \
+	X(races)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;

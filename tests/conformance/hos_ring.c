@@ -1,0 +1,286 @@
+/* Rows HOS-23 to HOS-41: rings and chains that are broken, or mean. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/conformance/fd.h"
+#include "util/bytes.h"
+
+#define TABLE 0x900000ULL
+
+/* The device stopped, told it once, and does nothing more. */
+static void expect_broken(void)
+{
+	uint16_t used = fg_used_idx(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_status(&fg), 0x4F);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), 1);
+	fd_inflate(0, 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), used);
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), 1);
+}
+
+static void hos_23(void)
+{
+	const uint16_t jumps[] = {129, 0xFFFF, 0x8000, 1000};
+	for (unsigned i = 0; i < 4; i++) {
+		fd_begin_hostile();
+		fg_set_avail_idx(&fg, INFLATE, jumps[i]);
+		fg_kick(&fg, INFLATE);
+		expect_broken();
+		fd_end_hostile();
+	}
+}
+
+static void loop_of(uint16_t n)
+{
+	fd_begin_hostile();
+	for (uint16_t i = 0; i < n; i++)
+		fg_desc(&fg, INFLATE, i, FG_DATA(0), 4, D_NEXT, (uint16_t)((i + 1) % n));
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	expect_broken();
+	fd_end_hostile();
+}
+
+static void hos_24(void)
+{
+	loop_of(1);
+	loop_of(2);
+	loop_of(128);
+	/* A loop in an indirect table, and a chain that is too long with both kinds together. */
+	fd_begin_hostile();
+	fg_desc(&fg, INFLATE, 0, TABLE, 32, D_INDIRECT, 0);
+	fg_desc_at(&fg, TABLE, 0, FG_DATA(0), 4, D_NEXT, 1);
+	fg_desc_at(&fg, TABLE, 1, FG_DATA(0), 4, D_NEXT, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	expect_broken();
+	fd_end_hostile();
+
+	fd_begin_hostile();
+	for (uint16_t i = 0; i < 128; i++)
+		fg_desc_at(&fg, TABLE, i, FG_DATA(0), 4, i < 127 ? D_NEXT : 0, i + 1);
+	fg_desc(&fg, INFLATE, 0, FG_DATA(0), 4, D_NEXT, 1);
+	fg_desc(&fg, INFLATE, 1, TABLE, 128 * 16, D_INDIRECT, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	expect_broken();
+	fd_end_hostile();
+}
+
+static void hos_25(void)
+{
+	const uint16_t beyond[] = {128, 129, 0x7FFF, 0xFFFF};
+	for (unsigned i = 0; i < 4; i++) {
+		fd_begin_hostile();
+		fg_publish(&fg, INFLATE, beyond[i]);
+		fg_kick(&fg, INFLATE);
+		expect_broken();
+		fd_end_hostile();
+		fd_begin_hostile();
+		fg_desc(&fg, INFLATE, 0, FG_DATA(0), 4, D_NEXT, beyond[i]);
+		fg_publish(&fg, INFLATE, 0);
+		fg_kick(&fg, INFLATE);
+		expect_broken();
+		fd_end_hostile();
+	}
+}
+
+static void hos_26(void)
+{
+	fd_begin_hostile();
+	fd_post_inflate(3, 1);
+	fg_publish(&fg, INFLATE, 3);
+	fg_publish(&fg, INFLATE, 3);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 3);
+	for (uint16_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, i), 3);
+	fd_end_hostile();
+}
+
+static void hos_27(void)
+{
+	fd_begin_hostile();
+	fd_inflate(0, 1);
+	memset(fakehost_ram(fg.fh, fg.q[0].used, 4 + 8 * 128), 0xEE, 4 + 8 * 128);
+	fd_inflate(1, 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 2);
+	CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, 1), 0);
+	CU_ASSERT_EQUAL(fg_used_len(&fg, INFLATE, 1), 0);
+	fd_end_hostile();
+}
+
+static void indirect_row(bool feature, uint64_t table, uint32_t len, uint16_t flags)
+{
+	fd_begin_hostile();
+	if (!feature)
+		fg_init(&fg, ALL_TYPE);
+	fg_desc(&fg, INFLATE, 0, table, len, D_INDIRECT | flags, 1);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	expect_broken();
+	fd_end_hostile();
+}
+
+static void hos_29_31(void)
+{
+	indirect_row(false, TABLE, 16, 0);
+	indirect_row(true, TABLE, 16, D_NEXT);
+	const uint32_t lens[] = {0, 1, 15, 17, 24, 16 * 129, 0xFFFFFFF0, 0xFFFFFFFF};
+	for (unsigned i = 0; i < 8; i++)
+		indirect_row(true, TABLE, lens[i], 0);
+	const uint64_t places[] = {0xC0000000,	      FAKE_REGION_LEN, FAKE_REGION_LEN - 16, FAKE_HIGH_GPA - 16, FAKE_HIGH_GPA + FAKE_REGION_LEN - 31,
+				   0xFFFFFFFFFFFFFFF0};
+	for (unsigned i = 0; i < 6; i++)
+		indirect_row(true, places[i], 32, 0);
+	/* Any alignment is legal. */
+	fd_begin_hostile();
+	store_le32(fakehost_ram(fg.fh, FG_DATA(0), 4), PFN(FG_PAGES));
+	for (unsigned shift = 1; shift < 16; shift++) {
+		fg_desc_at(&fg, TABLE + shift, 0, FG_DATA(0), 4, 0, 0);
+		fg_desc(&fg, INFLATE, 0, TABLE + shift, 16, D_INDIRECT, 0);
+		fg_publish(&fg, INFLATE, 0);
+		fg_kick(&fg, INFLATE);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), shift);
+	}
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 15);
+	fd_end_hostile();
+}
+
+static void hos_30_32(void)
+{
+	const uint16_t entries[][2] = {{D_INDIRECT, 0}, {D_INDIRECT | D_NEXT, 1}, {D_NEXT, 2}, {D_NEXT, 0xFFFF}};
+	for (unsigned i = 0; i < 4; i++) {
+		fd_begin_hostile();
+		fg_desc(&fg, INFLATE, 0, TABLE, 32, D_INDIRECT, 0);
+		fg_desc_at(&fg, TABLE, 0, TABLE, 32, entries[i][0], entries[i][1]);
+		fg_publish(&fg, INFLATE, 0);
+		fg_kick(&fg, INFLATE);
+		expect_broken();
+		fd_end_hostile();
+	}
+}
+
+/* Writable parts of an inflate request are skipped, wherever they are; the readable ones count. */
+static void hos_33(void)
+{
+	fd_begin_hostile();
+	store_le32(fakehost_ram(fg.fh, FG_DATA(0), 4), PFN(FG_PAGES));
+	fg_desc(&fg, INFLATE, 0, FG_DATA(0), 4, D_WRITE | D_NEXT, 1);
+	fg_desc(&fg, INFLATE, 1, FG_DATA(0), 4, 0, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 1);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).bad_buffers, 1);
+	fd_end_hostile();
+}
+
+static void hos_34(void)
+{
+	const struct {
+		uint64_t gpa;
+		uint32_t len;
+	} rows[] = {{FAKE_REGION_LEN - 2, 4}, {0xC0000000, 4},
+		    {0xFFFFFFFFFFFFFFFE, 4},  {FAKE_REGION_LEN - 4096, 0xFFFFFFFF},
+		    {FAKE_HIGH_GPA - 4, 8},   {FAKE_HIGH_GPA + FAKE_REGION_LEN - 3, 4}};
+	fd_begin_hostile();
+	for (unsigned q = 0; q < 2; q++)
+		for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+			fg_send(&fg, q, rows[i].gpa, rows[i].len, 0);
+			CU_ASSERT_EQUAL(fg_used_idx(&fg, q), i + 1);
+			CU_ASSERT_EQUAL(fg_used_len(&fg, q, (uint16_t)i), 0);
+		}
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	fd_end_hostile();
+}
+
+static void hos_35(void)
+{
+	fd_begin_hostile();
+	fg_send(&fg, INFLATE, FG_DATA(0), 0, 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	fg_send(&fg, INFLATE, 0xFFFFFFFFFFFFFFFF, 0, 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 2);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(0), 4), PFN(FG_PAGES));
+	for (uint16_t i = 0; i < 5; i++)
+		fg_desc(&fg, INFLATE, i, FG_DATA(0), i == 2 ? 4 : 0, i < 4 ? D_NEXT : 0, i + 1);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 3);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 1);
+	fd_end_hostile();
+}
+
+/* All of low RAM as an array of page numbers, many times over: a bounded amount a wakeup, and others get their turn. */
+static void hos_36_38(void)
+{
+	fd_begin_hostile();
+	fg.fh->discards_unrecorded = true;
+	for (uint16_t i = 0; i < 4; i++)
+		fg_desc(&fg, INFLATE, i, FAKE_HIGH_GPA, FAKE_REGION_LEN, i < 3 ? D_NEXT : 0, i + 1);
+	memset(fakehost_ram(fg.fh, FAKE_HIGH_GPA, FAKE_REGION_LEN), 0xFF, FAKE_REGION_LEN);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	for (unsigned i = 0; i < 1000; i++) {
+		CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 1);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 0);
+		fd_deflate(0, 1);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), i + 1);
+	}
+	struct balloon_queue_counters c = fd_counters(BALLOON_Q_INFLATE);
+	CU_ASSERT_EQUAL(c.bad_pages, 1001 * 4096);
+	fd_end_hostile();
+}
+
+static void hos_37(void)
+{
+	fd_begin_hostile();
+	store_le32(fakehost_ram(fg.fh, FG_DATA(0), 4), PFN(FG_PAGES));
+	fg_send(&fg, INFLATE, FG_DATA(0), 4, 0xFFF8);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 1);
+	fd_end_hostile();
+}
+
+static void hos_39_41(void)
+{
+	fd_begin_hostile();
+	fg_init(&fg, ALL_TYPE | F_EVENT_IDX);
+	srandom(39);
+	for (unsigned i = 0; i < 20000; i++) {
+		fg_avail_flags(&fg, INFLATE, (uint16_t)random());
+		fg_used_event(&fg, INFLATE, i % 2 ? (uint16_t)random() : fg_used_idx(&fg, INFLATE));
+		fd_inflate(i % 100, 1);
+		CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), (uint16_t)(i + 1));
+		fakehost_forget_discards(fg.fh);
+	}
+	CU_ASSERT_TRUE(fg_irqs(&fg, 1) >= 10000 && fg_irqs(&fg, 1) <= 20000);
+	fd_end_hostile();
+}
+
+/* One message a batch, and with INTx one edge until ISR is read. */
+static void hos_40(void)
+{
+	fd_begin_hostile();
+	for (uint16_t i = 0; i < 128; i++)
+		fd_post_inflate(i, i);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
+	fg_pcicfg_write(&fg, fg.msix_cap + 2, 2, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		fd_inflate(i, 1);
+	CU_ASSERT_EQUAL(fg.fh->irq_raised[FG_GSI], 1);
+	CU_ASSERT_TRUE(fg.fh->irq_level[FG_GSI]);
+	fd_end_hostile();
+}
+
+static const struct test_case cases[] = {
+	{"HOS-23", hos_23},	      {"HOS-24", hos_24},	    {"HOS-25", hos_25},		  {"HOS-26", hos_26}, {"HOS-27", hos_27},
+	{"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33},		  {"HOS-34", hos_34}, {"HOS-35", hos_35},
+	{"HOS-36 HOS-38", hos_36_38}, {"HOS-37", hos_37},	    {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
+};
+
+TEST_SUITE(hos_ring, cases);
