@@ -23,7 +23,7 @@ static struct diag_source source_of(const char *name, const char *text)
 /* What is printed of the list, which is destroyed. */
 static char *end_with(enum diag_colour colour)
 {
-	char *text;
+	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 	diag_print(list, out, colour);

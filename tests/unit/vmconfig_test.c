@@ -300,7 +300,7 @@ static void spans_outlive_the_load(void)
 
 static char *printed(enum vmconfig_format format)
 {
-	char *text;
+	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 	CU_ASSERT_EQUAL(vmconfig_print(&config, format, out), 0);
