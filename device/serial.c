@@ -47,8 +47,6 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define MSR_DSR 0x20
 #define MSR_DCD 0x80
 
-#define FIFO_BYTES 16
-
 struct serial {
 	struct device base;
 	struct io_region ports;
@@ -61,8 +59,9 @@ struct serial {
 	uint16_t divisor;    /* kept, but the line has no speed */
 	bool overrun;
 	bool thre_pending; /* the transmitter became empty and nobody was told */
-	uint8_t fifo[FIFO_BYTES];
+	uint8_t fifo[SERIAL_FIFO_BYTES];
 	unsigned fifo_head, fifo_len;
+	bool fifo_looped; /* what it holds came from our own transmitter */
 
 	struct serial_line line;
 };
@@ -111,12 +110,12 @@ static void update_irq(struct serial *uart)
 
 static unsigned fifo_cap(const struct serial *uart)
 {
-	return uart->fcr & FCR_ENABLE ? FIFO_BYTES : 1;
+	return uart->fcr & FCR_ENABLE ? SERIAL_FIFO_BYTES : 1;
 }
 
 static void fifo_push(struct serial *uart, uint8_t byte)
 {
-	uart->fifo[(uart->fifo_head + uart->fifo_len) % FIFO_BYTES] = byte;
+	uart->fifo[(uart->fifo_head + uart->fifo_len) % SERIAL_FIFO_BYTES] = byte;
 	uart->fifo_len++;
 }
 
@@ -130,8 +129,12 @@ static void fill_fifo(struct serial *uart)
 {
 	uint8_t byte;
 
-	while (is_clear_to_receive(uart) && uart->fifo_len < fifo_cap(uart) && serial_line_get(&uart->line, &byte))
+	if (uart->fifo_looped && uart->fifo_len > 0)
+		return;
+	while (is_clear_to_receive(uart) && uart->fifo_len < fifo_cap(uart) && serial_line_get(&uart->line, &byte)) {
+		uart->fifo_looped = false;
 		fifo_push(uart, byte);
+	}
 }
 
 static uint8_t receive(struct serial *uart)
@@ -139,9 +142,19 @@ static uint8_t receive(struct serial *uart)
 	if (uart->fifo_len == 0)
 		return 0;
 	uint8_t byte = uart->fifo[uart->fifo_head];
-	uart->fifo_head = (uart->fifo_head + 1) % FIFO_BYTES;
+	uart->fifo_head = (uart->fifo_head + 1) % SERIAL_FIFO_BYTES;
 	uart->fifo_len--;
 	return byte;
+}
+
+/* What came from the line goes back to it. */
+static void clear_fifo(struct serial *uart)
+{
+	while (uart->fifo_len > 0 && !uart->fifo_looped) {
+		uart->fifo_len--;
+		serial_line_unget(&uart->line, uart->fifo[(uart->fifo_head + uart->fifo_len) % SERIAL_FIFO_BYTES]);
+	}
+	uart->fifo_len = 0;
 }
 
 /* The transmitter takes each byte at once and is empty again. */
@@ -177,6 +190,10 @@ static uint8_t modem_lines(uint8_t mcr)
 
 static void write_mcr(struct serial *uart, uint8_t value)
 {
+	if ((value & MCR_LOOP) && !(uart->mcr & MCR_LOOP)) {
+		clear_fifo(uart);
+		uart->fifo_looped = true;
+	}
 	uart->mcr = value & MCR_MASK;
 	uint8_t lines = modem_lines(uart->mcr);
 	uint8_t changed = (lines ^ uart->modem_lines) & (lines & MSR_RI ? ~MSR_RI : 0xff);
@@ -194,9 +211,9 @@ static void write_ier(struct serial *uart, uint8_t value)
 
 static void write_fcr(struct serial *uart, uint8_t value)
 {
-	/* The mode cannot change without losing what is received. */
+	/* A change of mode clears, too. */
 	if (((value ^ uart->fcr) & FCR_ENABLE) || (value & FCR_CLEAR_RX))
-		uart->fifo_len = 0;
+		clear_fifo(uart);
 	uart->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
 }
 
@@ -324,7 +341,8 @@ static void set_power_on_state(struct serial *uart)
 	uart->divisor = 0;
 	uart->overrun = false;
 	uart->thre_pending = false;
-	uart->fifo_head = uart->fifo_len = 0;
+	clear_fifo(uart);
+	uart->fifo_looped = false;
 }
 
 static void reset(struct device *dev)

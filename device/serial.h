@@ -13,9 +13,10 @@
  *
  * Input. The event loop reads fd_in into a buffer of SERIAL_IN_BUFFER bytes,
  * from which the receiver's FIFO is filled. As on a line with hardware flow
- * control, the first byte waits until the guest raises MCR.RTS or enables the
- * receive interrupt: Linux clears the FIFO before that. End of file and errors
- * end the input, and only that.
+ * control, bytes wait until the guest raises MCR.RTS or enables the receive
+ * interrupt; and what a guest clears from the FIFO unread, as each driver does
+ * when it starts, comes again. So what is piped in reaches whoever reads
+ * first, whole. End of file and errors end the input, and only that.
  *
  * Without a filter, what the guest has no room for stays in fd_in (a pipe or a
  * file waits). With one, fd_in is read always, so that the filter sees every

@@ -1,5 +1,6 @@
 #include "device/serial_line.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -24,6 +25,12 @@ static void unlock(struct serial_line *line)
 static size_t ring_room(const struct byte_ring *ring)
 {
 	return ring->cap - ring->len;
+}
+
+/* The rest is for bytes that come back. */
+static size_t in_room(const struct serial_line *line)
+{
+	return line->in.len < SERIAL_IN_BUFFER ? SERIAL_IN_BUFFER - line->in.len : 0;
 }
 
 static void ring_push(struct byte_ring *ring, uint8_t byte)
@@ -235,11 +242,19 @@ bool serial_line_get(struct serial_line *line, uint8_t *byte)
 		return false;
 	*byte = line->in.data[line->in.head];
 	ring_drop(&line->in, 1);
-	if (line->in_paused && line->in.len <= line->in.cap / 2) {
+	if (line->in_paused && line->in.len <= SERIAL_IN_BUFFER / 2) {
 		line->in_paused = false;
 		host->ops->defer(host, &line->in_work);
 	}
 	return true;
+}
+
+void serial_line_unget(struct serial_line *line, uint8_t byte)
+{
+	assert(ring_room(&line->in) > 0);
+	line->in.head = (line->in.head + line->in.cap - 1) % line->in.cap;
+	line->in.data[line->in.head] = byte;
+	line->in.len++;
 }
 
 static void end_input(struct serial_line *line, int error)
@@ -265,11 +280,11 @@ static void take_in(struct serial_line *line, const uint8_t *bytes, size_t len)
 	struct host *host = line->dev->host;
 
 	lock(line);
-	for (size_t i = 0; i < len && ring_room(&line->in) > 0; i++)
+	for (size_t i = 0; i < len && in_room(line) > 0; i++)
 		ring_push(&line->in, bytes[i]);
 	if (len > 0)
 		line->changed(line->dev);
-	if (ring_room(&line->in) == 0 && !reads_always(line)) {
+	if (in_room(line) == 0 && !reads_always(line)) {
 		line->in_paused = true;
 		host->ops->unwatch(host, &line->in_watch);
 	}
@@ -283,8 +298,8 @@ static void read_in(struct serial_line *line)
 	size_t want = sizeof bytes;
 
 	lock(line);
-	if (!reads_always(line) && ring_room(&line->in) < want)
-		want = ring_room(&line->in);
+	if (!reads_always(line) && in_room(line) < want)
+		want = in_room(line);
 	unlock(line);
 	if (line->in_ended || want == 0)
 		return;

@@ -15,6 +15,9 @@
 #include "device/serial.h"
 #include "util/log.h"
 
+/* The receiver's. */
+#define SERIAL_FIFO_BYTES 16
+
 /* Bytes in the order in which they came. */
 struct byte_ring {
 	uint8_t *data;
@@ -45,7 +48,7 @@ struct serial_line {
 	uint64_t lost_bytes, reported_bytes;
 	struct log_limit lost_limit, error_limit;
 
-	uint8_t in_bytes[SERIAL_IN_BUFFER];
+	uint8_t in_bytes[SERIAL_IN_BUFFER + SERIAL_FIFO_BYTES];
 	uint8_t out_bytes[SERIAL_OUT_BUFFER];
 };
 
@@ -63,5 +66,8 @@ bool serial_line_wants_more(const struct serial_line *line);
 
 /* Locked. Takes the next byte of the input; false when there is none. */
 bool serial_line_get(struct serial_line *line, uint8_t *byte);
+
+/* Locked. Makes a byte that was taken the next one again; up to SERIAL_FIFO_BYTES of them. */
+void serial_line_unget(struct serial_line *line, uint8_t byte);
 
 #endif

@@ -404,20 +404,81 @@ static void input_waits_for_the_guest_to_be_ready(void)
 	end();
 }
 
-static void clearing_the_fifo_loses_what_it_held(void)
+/* The line holds what the guest clears unread. The steps are those of Linux's driver, from its probe to the first read. */
+static void drivers_that_clear_the_fifo_lose_nothing(void)
 {
 	char text[64];
 
 	begin();
+	type("0123456789abcdefXY");
+	out(IER, 0x0f); /* autoconfig(): are there four bits? */
+	CU_ASSERT_EQUAL(in(LSR)&1, 1);
+	out(IER, 0);
+	out(MCR, 0x1a);
+	CU_ASSERT_EQUAL(in(LSR)&1, 0); /* the line is cut off in loopback */
+	out(MCR, 0);
 	out(IIR, 1);
-	out(MCR, 3);
-	type("0123456789abcdefXY"); /* the last two are not received yet */
-	out(IIR, 3);
-	CU_ASSERT_EQUAL(receive(text, sizeof text), 2);
-	CU_ASSERT_STRING_EQUAL(text, "XY");
-	type("z");
-	out(IIR, 0); /* so does changing the mode */
+	out(IIR, 7); /* startup: clears, and reads what is left */
+	out(IIR, 0);
 	CU_ASSERT_EQUAL(in(LSR)&1, 0);
+	CU_ASSERT_EQUAL(in(DATA), 0);
+	out(IER, 5); /* set_termios: from here on, something may come */
+	CU_ASSERT_EQUAL(in(LSR)&1, 1);
+	out(IIR, 1);
+	out(IIR, 0x81);
+	out(MCR, 0x0b);
+	CU_ASSERT_EQUAL(receive(text, 4), 3);
+	CU_ASSERT_STRING_EQUAL(text, "012");
+	device_reset(dev);
+	out(MCR, 2);
+	CU_ASSERT_EQUAL(receive(text, sizeof text), 15);
+	CU_ASSERT_STRING_EQUAL(text, "3456789abcdefXY");
+	end();
+}
+
+static void cleared_bytes_find_room_in_a_full_buffer(void)
+{
+	static char sent[SERIAL_IN_BUFFER + 100], got[SERIAL_IN_BUFFER + 101];
+
+	begin();
+	for (size_t i = 0; i < sizeof sent; i++)
+		sent[i] = (char)('a' + i % 23);
+	out(IIR, 1);
+	out(MCR, 2);
+	CU_ASSERT_EQUAL(write(in_pipe[1], sent, sizeof sent), sizeof sent);
+	fakeloop_run(&loop); /* 16 in the FIFO, the buffer full, the rest in the pipe */
+	out(MCR, 0);
+	out(IIR, 3);
+	CU_ASSERT_EQUAL(in(LSR)&1, 0);
+	out(MCR, 2);
+	size_t len = receive(got, sizeof got);
+	CU_ASSERT_EQUAL(len, SERIAL_IN_BUFFER + 16);
+	fakeloop_run(&loop);
+	CU_ASSERT_EQUAL(len + receive(got + len, sizeof got - len), sizeof sent);
+	CU_ASSERT_EQUAL(memcmp(sent, got, sizeof sent), 0);
+	end();
+}
+
+static void looped_bytes_do_not_get_on_the_line(void)
+{
+	char text[64];
+
+	begin();
+	type("real");
+	out(IIR, 1);
+	out(MCR, 0x12);
+	out(DATA, 'L');
+	out(MCR, 2);
+	CU_ASSERT_EQUAL(receive(text, sizeof text), 5);
+	CU_ASSERT_STRING_EQUAL(text, "Lreal");
+	type("more");
+	out(MCR, 0x12);
+	out(DATA, 'L');
+	out(IIR, 3); /* gone */
+	CU_ASSERT_EQUAL(in(LSR)&1, 0);
+	out(MCR, 2);
+	receive(text, sizeof text);
+	CU_ASSERT_STRING_EQUAL(text, "more");
 	end();
 }
 
@@ -594,7 +655,9 @@ static const struct test_case cases[] = {
 	{"no fds at all", no_fds_at_all},
 	{"last words are written out", last_words_are_written_out},
 	{"input waits for the guest to be ready", input_waits_for_the_guest_to_be_ready},
-	{"clearing the FIFO loses what it held", clearing_the_fifo_loses_what_it_held},
+	{"drivers that clear the FIFO lose nothing", drivers_that_clear_the_fifo_lose_nothing},
+	{"cleared bytes find room in a full buffer", cleared_bytes_find_room_in_a_full_buffer},
+	{"looped bytes do not get on the line", looped_bytes_do_not_get_on_the_line},
 	{"input interrupts", input_interrupts},
 	{"without FIFO one byte at a time", without_fifo_one_byte_at_a_time},
 	{"input beyond the buffer stays in the pipe", input_beyond_the_buffer_stays_in_the_pipe},
