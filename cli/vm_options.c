@@ -163,6 +163,7 @@ void vm_options_finish(struct vm_options *options)
 int vm_options_load(const struct vm_options *options, struct vm_config *config)
 {
 	struct diag_list *diags = diag_list_create();
+	*config = (struct vm_config){0};
 	int error = diags ? vmconfig_load(config, &options->input, diags) : -ENOMEM;
 	if (diags)
 		diag_print(diags, stderr, diag_colour_for(stderr));

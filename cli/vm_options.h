@@ -33,7 +33,7 @@ struct vm_options {
 int vm_options_parse(struct vm_options *options, int argc, char **argv, const struct own_option *own, size_t n_own);
 void vm_options_finish(struct vm_options *options);
 
-/* Loads and checks the VM, all diagnostics on standard error. Status as above; the options outlive the config. */
+/* Loads and checks the VM, all diagnostics on standard error. Status as above, *config zeroed on failure; the options outlive the config. */
 int vm_options_load(const struct vm_options *options, struct vm_config *config);
 
 /* The options' part of --help: the VM's, then the subcommand's. */
