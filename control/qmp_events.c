@@ -116,8 +116,8 @@ static void emit_balloon(struct qmp_events *events, enum qmp_event event, uint64
 void qmp_emit_host_event(struct qmp_events *events, const struct host_event *event, uint64_t ram_bytes)
 {
 	switch (event->kind) {
-	case HOST_EVENT_PANIC:
-		qmp_emit(events, QMP_EVENT_GUEST_PANICKED, "{\"action\":\"run\"}");
+	case HOST_EVENT_PANIC: /* the VM ends soon after; the crash kernel goes on */
+		qmp_emit(events, QMP_EVENT_GUEST_PANICKED, "{\"action\":\"poweroff\"}");
 		break;
 	case HOST_EVENT_CRASH_LOADED:
 		qmp_emit(events, QMP_EVENT_GUEST_CRASHLOADED, "{\"action\":\"run\"}");

@@ -733,7 +733,7 @@ static void other_events_do_not_wait_for_it(void)
 	expect_event(client, "{\"event\":\"X_BALLOON_TARGET_REACHED\",\"data\":{\"actual\":134213632,\"balloon-actual\":4096},");
 	expect_event(client, "{\"event\":\"X_BALLOON_STALLED\",\"data\":{\"actual\":134209536,\"balloon-actual\":8192},");
 	expect_event(client, "{\"event\":\"X_BALLOON_OOM_DEFLATE\",\"data\":{\"actual\":134217728,\"balloon-actual\":0},");
-	expect_event(client, "{\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"run\"},");
+	expect_event(client, "{\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"poweroff\"},");
 	expect_event(client, "{\"event\":\"GUEST_CRASHLOADED\",\"data\":{\"action\":\"run\"},");
 	expect(client, "");
 	hang_up(client);
@@ -748,7 +748,7 @@ static void guest_cannot_flood(void)
 		report(HOST_EVENT_PANIC, 0);
 		report(HOST_EVENT_BALLOON_OOM, 0);
 	}
-	expect_event(silent, "{\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"run\"},");
+	expect_event(silent, "{\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"poweroff\"},");
 	expect_event(silent, "{\"event\":\"X_BALLOON_OOM_DEFLATE\",\"data\":{\"actual\":134217728,\"balloon-actual\":0},");
 	expect(silent, "");
 	hang_up(silent);
