@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/failalloc.h"
 #include "tests/unit/suite.h"
 
 /* ---- Drivers of the tests' own ---- */
@@ -342,6 +343,32 @@ static void a_failing_print_says_so(void)
 	unload();
 }
 
+/* Each allocation fails in turn: the load ends with -ENOMEM, or did without, and gives everything back. */
+static void comes_back_when_memory_is_short(void)
+{
+	static const char spec[] = "name: web\nmemory: {size: 1G, shared: on, mergeable: on}\npayload: {cmdline: \"a\\tb\"}\nserial: 'file=/tmp/x'\n"
+				   "light: {size: 1G, id: 'l'}\ndevices: ['fan,size=4K', {driver: fan, size: 8K, file: f}]\nunknown: 1\n";
+	const struct vmconfig_flag flag = {"--light", "size=8K,colour=green"};
+	struct vmconfig_input input = {.spec_path = "s", .spec_text = spec, .flags = &flag, .n_flags = 1, .drivers = drivers};
+	for (unsigned variant = 0; variant < 4; variant++) {
+		/* With the unknown key, and so a diagnostic, and without. */
+		input.spec_len = variant & 1 ? sizeof spec - 1 : sizeof spec - 1 - strlen("unknown: 1\n");
+		bool failed = true;
+		for (long nth = 0; failed && nth < 10000; nth++) {
+			long before = failalloc_in_use();
+			diags = diag_list_create();
+			failalloc_begin(nth, variant & 2);
+			int error = vmconfig_load(&config, &input, diags);
+			failed = failalloc_end();
+			CU_ASSERT_TRUE(error == -ENOMEM || error == -EINVAL || error == 0);
+			CU_ASSERT_TRUE(failed || (error == -EINVAL) == (diag_error_count(diags) > 0));
+			unload();
+			CU_ASSERT_EQUAL(failalloc_in_use(), before);
+		}
+		CU_ASSERT_FALSE(failed);
+	}
+}
+
 static void knows_its_options(void)
 {
 	static const char *const options[] = {"--name",	  "--kernel", "--initramfs", "--cmdline", "--cpus",
@@ -368,6 +395,7 @@ static const struct test_case cases[] = {
 	{"spans outlive the load", spans_outlive_the_load},
 	{"prints what reads back", prints_what_reads_back},
 	{"a failing print says so", a_failing_print_says_so},
+	{"comes back when memory is short", comes_back_when_memory_is_short},
 	{"knows its options", knows_its_options},
 };
 TEST_SUITE(vmconfig, cases);
