@@ -206,8 +206,11 @@ void fg_queue_on_at(struct fakeguest *fg, unsigned i, uint16_t size, uint64_t de
 
 void fg_queue_on(struct fakeguest *fg, unsigned i, uint16_t size)
 {
-	memset(fakehost_ram(fg->fh, FG_RING(i), 0x10000), 0, 0x10000);
-	fg_queue_on_at(fg, i, size, FG_RING(i), FG_RING(i) + 0x6000, FG_RING(i) + 0x8000);
+	uint64_t desc = FG_RING(i), avail = desc + 0x6000, used = desc + 0x8000;
+	memset(fakehost_ram(fg->fh, desc, 16ULL * size), 0, 16ULL * size);
+	memset(fakehost_ram(fg->fh, avail, 6 + 2ULL * size), 0, 6 + 2ULL * size);
+	memset(fakehost_ram(fg->fh, used, 6 + 8ULL * size), 0, 6 + 8ULL * size);
+	fg_queue_on_at(fg, i, size, desc, avail, used);
 }
 
 void fg_negotiate(struct fakeguest *fg, uint64_t features)

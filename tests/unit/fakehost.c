@@ -148,6 +148,11 @@ static void check_ranges(struct fakehost *fh, const struct gmem_range *ranges, s
 
 static void record(struct fakehost *fh, const struct gmem_range *ranges, size_t n)
 {
+	if (!fh->discards && !fh->discards_unrecorded) {
+		fh->discards = calloc(ROOM_DISCARDS, sizeof *fh->discards);
+		assert(fh->discards);
+		fh->room_discards = ROOM_DISCARDS;
+	}
 	for (size_t i = 0; i < n && !fh->discards_unrecorded; i++, fh->n_discards++)
 		if (fh->n_discards < fh->room_discards)
 			fh->discards[fh->n_discards] = ranges[i];
@@ -370,9 +375,6 @@ struct fakehost *fakehost_create_sized(uint64_t page_size_bytes, uint64_t low_le
 	fh->host.ops = &fake_ops;
 	fh->host.gmem.page_size = page_size_bytes;
 	fh->now_ms = 1000;
-	fh->room_discards = ROOM_DISCARDS;
-	fh->discards = calloc(ROOM_DISCARDS, sizeof *fh->discards);
-	assert(fh->discards);
 	add_ram(fh, FAKE_LOW_GPA, low_len);
 	if (high_len)
 		add_ram(fh, FAKE_HIGH_GPA, high_len);
