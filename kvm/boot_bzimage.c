@@ -99,7 +99,6 @@ static int write_zero_page(const struct guest_ram *ram, const struct bzimage *im
 
 	if (!params)
 		return fail(why, 0, "guest RAM has no room for the zero page; raise memory.size");
-	memset(params, 0, sizeof *params);
 	params->hdr = image->header;
 	params->hdr.type_of_loader = LOADER_UNDEFINED;
 	params->hdr.code32_start = (uint32_t)image->load_gpa;
@@ -125,7 +124,6 @@ static int write_page_tables(const struct guest_ram *ram, struct fail *why)
 
 	if (!tables)
 		return fail(why, 0, "guest RAM has no room for page tables; raise memory.size");
-	memset(tables, 0, 2 * TABLE_LEN);
 	store_le64(tables, pdpt_gpa | PRESENT | WRITABLE);
 	for (uint64_t i = 0; i < N_DIRECTORIES; i++)
 		store_le64(tables + TABLE_LEN + i * 8, (directories_gpa + i * TABLE_LEN) | PRESENT | WRITABLE);

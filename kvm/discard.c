@@ -8,9 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* One call takes UIO_MAXIOV ranges and, cut off without an error, MAX_RW_COUNT bytes (INT_MAX, a page less): stay well below. */
-#define VECTOR_MAX_RANGES 1024
-#define VECTOR_MAX_BYTES (1ULL << 30)
+#define VECTOR_MAX_RANGES 1024 /* UIO_MAXIOV: the most that one call takes */
 
 /* A stretch of one region that the host can free in one piece. */
 struct stretch {
@@ -22,7 +20,6 @@ struct stretch {
 struct vector {
 	struct iovec iov[VECTOR_MAX_RANGES];
 	size_t n;
-	uint64_t len_bytes;
 };
 
 static void count(struct discard_result *result, uint64_t len_bytes, int error)
@@ -85,42 +82,36 @@ static int punch_hole(int memfd, const struct stretch *stretch)
 }
 
 /*
- * The call returns how many bytes it got through before the first refusal,
- * always whole entries. The entry it stopped at is tried by itself, to learn
- * its error and go on behind it.
+ * The call returns how many bytes it got through before the first refusal or,
+ * without one, before MAX_RW_COUNT (2 GiB, less a page). The entry where it
+ * stopped is tried by itself, which tells its error, and the call goes on
+ * behind it.
  */
 static void vector_flush(int pidfd, struct vector *vector, struct discard_result *result)
 {
 	for (size_t i = 0; i < vector->n;) {
-		long done = -1;
+		const struct iovec *iov = &vector->iov[i];
+		size_t n_left = vector->n - i;
+		long done = n_left > 1 ? syscall(SYS_process_madvise, pidfd, iov, n_left, MADV_DONTNEED, 0) : 0;
 
-		if (vector->n - i > 1)
-			done = syscall(SYS_process_madvise, pidfd, vector->iov + i, vector->n - i, MADV_DONTNEED, 0);
-		if (done <= 0) {
-			count(result, vector->iov[i].iov_len, drop_anonymous(vector->iov[i].iov_base, vector->iov[i].iov_len));
+		if (done < 0 || (uint64_t)done < iov->iov_len) {
+			count(result, iov->iov_len, drop_anonymous(iov->iov_base, iov->iov_len));
 			i++;
 			continue;
 		}
-		uint64_t left = (uint64_t)done;
-		for (; i < vector->n && left >= vector->iov[i].iov_len; i++) {
+		for (uint64_t left = (uint64_t)done; i < vector->n && left >= vector->iov[i].iov_len; i++) {
 			left -= vector->iov[i].iov_len;
 			count(result, vector->iov[i].iov_len, 0);
 		}
 	}
 	vector->n = 0;
-	vector->len_bytes = 0;
 }
 
 static void vector_add(int pidfd, struct vector *vector, const struct stretch *stretch, struct discard_result *result)
 {
-	if (vector->n == VECTOR_MAX_RANGES || vector->len_bytes + stretch->len > VECTOR_MAX_BYTES)
+	if (vector->n == VECTOR_MAX_RANGES)
 		vector_flush(pidfd, vector, result);
-	if (stretch->len > VECTOR_MAX_BYTES) {
-		count(result, stretch->len, drop_anonymous(stretch->hva, stretch->len));
-		return;
-	}
 	vector->iov[vector->n++] = (struct iovec){.iov_base = stretch->hva, .iov_len = stretch->len};
-	vector->len_bytes += stretch->len;
 }
 
 void discard_ranges(const struct guest_ram *ram, const struct gmem_range *ranges, size_t n, struct discard_result *result)
@@ -130,7 +121,6 @@ void discard_ranges(const struct guest_ram *ram, const struct gmem_range *ranges
 
 	*result = (struct discard_result){0};
 	vector.n = 0;
-	vector.len_bytes = 0;
 	for (size_t next = 0; next < n;) {
 		if (!take_stretch(ram, ranges, n, &next, &stretch, result))
 			continue;

@@ -306,6 +306,15 @@ static void each_header_fault_has_its_words(void)
 	}
 }
 
+static void a_kernel_has_code(void)
+{
+	make();
+	header()->syssize = 0;
+	bootram_init(&boot, 64, image, SETUP_LEN + 0x200); /* up to its entry point */
+	CU_ASSERT(bootram_fails(&boot, "it has no code"));
+	bootram_finish(&boot);
+}
+
 static void every_truncation_fails(void)
 {
 	make();
@@ -442,6 +451,7 @@ static const struct test_case cases[] = {
 	{"a signature behind the code does no harm", a_signature_behind_the_code_does_no_harm},
 	{"four setup sectors are the default", four_setup_sectors_are_the_default},
 	{"each header fault has its words", each_header_fault_has_its_words},
+	{"a kernel has code", a_kernel_has_code},
 	{"every truncation fails", every_truncation_fails},
 	{"mutants do no harm", mutants_do_no_harm},
 	{"what it looks like is told", what_it_looks_like_is_told},

@@ -163,6 +163,9 @@ static void no_usable_note(void)
 	image.notes.name[0] = 'x';
 	CU_ASSERT(fails(words));
 	make();
+	image.notes.header.n_namesz = 3;
+	CU_ASSERT(fails(words));
+	make();
 	image.notes.header.n_descsz = 2;
 	CU_ASSERT(fails(words));
 	make();

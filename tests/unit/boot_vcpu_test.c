@@ -94,15 +94,16 @@ static void pvh_starts_in_protected_mode(void)
 	finish();
 }
 
-static uint64_t get_msr(uint32_t index, uint64_t missing)
+static uint64_t msr(unsigned long request, uint32_t index, uint64_t value)
 {
 	union {
 		struct kvm_msrs header;
 		uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 	} msrs = {.header = {.nmsrs = 1}};
 
-	msrs.header.entries[0].index = index;
-	return ioctl(vcpu_fd, KVM_GET_MSRS, &msrs) == 1 ? msrs.header.entries[0].data : missing;
+	msrs.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
+	CU_ASSERT_EQUAL(ioctl(vcpu_fd, request, &msrs), 1);
+	return msrs.header.entries[0].data;
 }
 
 static void msrs_are_as_firmware_leaves_them(void)
@@ -111,10 +112,10 @@ static void msrs_are_as_firmware_leaves_them(void)
 
 	if (!start())
 		return;
-	uint64_t before = get_msr(0x1A0, 1);
+	msr(KVM_SET_MSRS, 0x1A0, 0x1800); /* flags that are KVM's */
 	CU_ASSERT_EQUAL(boot_set_msrs(vcpu_fd, &why), 0);
-	CU_ASSERT_EQUAL(get_msr(0x1A0, 1), before | 1);
-	CU_ASSERT_EQUAL(get_msr(0x2FF, 0x806), 0x806);
+	CU_ASSERT_EQUAL(msr(KVM_GET_MSRS, 0x1A0, 0), 0x1801);
+	CU_ASSERT_EQUAL(msr(KVM_GET_MSRS, 0x2FF, 0), 0x806);
 	finish();
 }
 
