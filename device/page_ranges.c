@@ -69,12 +69,15 @@ void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
 
 enum order { ASCENDING, DESCENDING, NEITHER };
 
-static enum order order_of(const struct page_run *runs, size_t n)
+/* *varying: the bits in which the first pages differ. */
+static enum order order_of(const struct page_run *runs, size_t n, uint32_t *varying)
 {
 	bool up = true, down = true;
-	for (size_t i = 1; i < n && (up || down); i++) {
+	*varying = 0;
+	for (size_t i = 1; i < n; i++) {
 		up &= runs[i - 1].first <= runs[i].first;
 		down &= runs[i - 1].first >= runs[i].first;
+		*varying |= runs[i - 1].first ^ runs[i].first;
 	}
 	return up ? ASCENDING : down ? DESCENDING : NEITHER;
 }
@@ -88,30 +91,33 @@ static void reverse(struct page_run *runs, size_t n)
 	}
 }
 
+/* One pass of the sort: stable, by the byte of the first page that starts at bit `shift`. */
+static void sort_by_byte(const struct page_run *from, struct page_run *to, size_t n, unsigned shift)
+{
+	uint32_t place[256] = {0};
+	for (size_t i = 0; i < n; i++)
+		place[from[i].first >> shift & 0xFF]++;
+	uint32_t next = 0;
+	for (unsigned value = 0; value < 256; value++) {
+		uint32_t count = place[value];
+		place[value] = next;
+		next += count;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[place[from[i].first >> shift & 0xFF]++] = from[i];
+}
+
 /*
- * Radix sort by the first page, a byte at a time from the lowest. Its time is
+ * Radix sort by the first page, from the lowest byte that varies. Its time is
  * linear and the same for every input: a guest cannot choose a slow one.
  * Returns where the result is.
  */
-static struct page_run *sort(struct page_run *runs, struct page_run *scratch, size_t n)
+static struct page_run *sort(struct page_run *runs, struct page_run *scratch, size_t n, uint32_t varying)
 {
-	uint32_t counts[4][256] = {0};
-	for (size_t i = 0; i < n; i++)
-		for (unsigned digit = 0; digit < 4; digit++)
-			counts[digit][runs[i].first >> 8 * digit & 0xFF]++;
-
-	for (unsigned digit = 0; digit < 4; digit++) {
-		uint32_t *count = counts[digit];
-		if (count[runs[0].first >> 8 * digit & 0xFF] == n)
-			continue; /* one value only: RAM is small, so this is the rule for the upper digits */
-		uint32_t at = 0;
-		for (unsigned value = 0; value < 256; value++) {
-			uint32_t here = count[value];
-			count[value] = at;
-			at += here;
-		}
-		for (size_t i = 0; i < n; i++)
-			scratch[count[runs[i].first >> 8 * digit & 0xFF]++] = runs[i];
+	while (varying) {
+		unsigned shift = (unsigned)__builtin_ctz(varying);
+		sort_by_byte(runs, scratch, n, shift);
+		varying = shift < 24 ? varying >> (shift + 8) << (shift + 8) : 0;
 		struct page_run *sorted = scratch;
 		scratch = runs;
 		runs = sorted;
@@ -121,44 +127,53 @@ static struct page_run *sort(struct page_run *runs, struct page_run *scratch, si
 
 /* ---- Merging --------------------------------------------------------- */
 
-/* Appends [first, end), cut at region borders. */
-static size_t emit(const struct page_ranges *pr, struct gmem_range *out, uint64_t first, uint64_t end)
+/* Ranges on their way out; the region of the last one, since the next lies there or further up. */
+struct output {
+	struct gmem_range *ranges;
+	size_t n;
+	const struct gmem_region *region;
+};
+
+/* Appends pages [first, end), cut at region borders. All of them are RAM. */
+static void emit(struct output *out, uint64_t first, uint64_t end)
 {
-	size_t n = 0;
-	for (uint64_t gpa = first << PFN_SHIFT, stop = end << PFN_SHIFT; gpa < stop; n++) {
-		const struct gmem_region *region = gmem_region_of(pr->gmem, gpa);
-		assert(region);
-		uint64_t len = region->gpa + region->len - gpa;
-		out[n] = (struct gmem_range){.gpa = gpa, .len = len < stop - gpa ? len : stop - gpa};
-		gpa += out[n].len;
+	for (uint64_t gpa = first << PFN_SHIFT, stop = end << PFN_SHIFT; gpa < stop;) {
+		while (gpa - out->region->gpa >= out->region->len)
+			out->region++;
+		uint64_t len = out->region->len - (gpa - out->region->gpa);
+		len = len < stop - gpa ? len : stop - gpa;
+		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = len};
+		gpa += len;
 	}
-	return n;
 }
 
 size_t page_ranges_finish(struct page_ranges *pr, const struct gmem_range **ranges)
 {
+	struct output out = {.ranges = pr->ranges, .region = pr->gmem->regions};
 	struct page_run *runs = pr->runs;
-	size_t n = pr->n_runs, n_out = 0;
+	size_t n = pr->n_runs;
+	uint32_t varying;
 
 	*ranges = pr->ranges;
 	if (!n)
 		return 0;
-	enum order order = order_of(runs, n);
+	enum order order = order_of(runs, n, &varying);
 	if (order == DESCENDING)
 		reverse(runs, n);
 	else if (order == NEITHER)
-		runs = sort(runs, pr->scratch, n);
+		runs = sort(runs, pr->scratch, n, varying);
 
 	uint64_t first = runs[0].first, end = first + runs[0].count;
 	for (size_t i = 1; i < n; i++) {
 		uint64_t run_end = (uint64_t)runs[i].first + runs[i].count;
 		if (runs[i].first > end) {
-			n_out += emit(pr, pr->ranges + n_out, first, end);
+			emit(&out, first, end);
 			first = runs[i].first;
 			end = run_end;
 		} else if (run_end > end) {
 			end = run_end;
 		}
 	}
-	return n_out + emit(pr, pr->ranges + n_out, first, end);
+	emit(&out, first, end);
+	return out.n;
 }
