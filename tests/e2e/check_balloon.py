@@ -36,7 +36,7 @@ def compare_measures(vm):
 
     def agree():
         kernel = vm.rss()
-        own = vm.state()["host-rss"]
+        own = vm.state()["ram-rss"]
         return abs(kernel - own) <= 4 * MIB
 
     wait_until(agree, lambda: f"smaps: {vm.rss()}, x-query-balloon: {vm.state()['host-rss']}", 60)

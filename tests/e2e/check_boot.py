@@ -86,11 +86,9 @@ class FiveGiB(Scenario):
 
     @check
     def inflates_on_both_sides_of_the_hole(self):
-        """The guest hands out high memory first, so 4 GiB of balloon need both parts."""
-        self.vm.set_balloon(4096 * MIB)
-        rss = self.vm.rss()
-        assert rss < 1200 * MIB, f"the host has {rss / MIB:.0f} MiB of guest RAM with 1024 MiB left to the guest"
-        self.vm.set_balloon(0)
+        """The guest hands out high memory first, so more than the 2 GiB up there need both parts."""
+        self.vm.set_balloon(2304 * MIB)
+        wait_until(lambda: self.vm.rss() < 900 * MIB, lambda: f"the host still has {self.vm.rss() / MIB:.0f} MiB of guest RAM", 60)
 
     kernel_log_is_clean = kernel_log_is_clean
 
@@ -169,6 +167,7 @@ class FourCpus(Scenario):
 
     cpus = 4
     memory = "512M"
+    expected_stderr = "warning: 4 vCPUs on a host with|^  "
 
     @check
     def boots_to_a_shell(self):
@@ -183,7 +182,8 @@ class FourCpus(Scenario):
     def balloon_works_under_load(self):
         vm = self.vm
         loads = ["while :; do :; done"] * 3 + ["while :; do mem touch 16 >/dev/null; done"]
-        pids = [str(vm.console.spawn(f"sh -c '{load}'")) for load in loads]
+        # Nice to the shell, which has to get a word in.
+        pids = [str(vm.console.spawn(f"nice -n 10 sh -c '{load}'")) for load in loads]
         try:
             for _ in range(5):
                 vm.set_balloon(256 * MIB)

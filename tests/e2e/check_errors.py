@@ -61,11 +61,11 @@ class Mistakes(Scenario):
 
     @check
     def kernel_is_missing(self):
-        self.host_failure(["/nonexistent/vmlinuz", "No such file"], *self.payload(kernel="/nonexistent/vmlinuz"))
+        self.config_error(["--kernel", "^", "/nonexistent/vmlinuz", "No such file"], *self.payload(kernel="/nonexistent/vmlinuz"))
 
     @check
     def initramfs_is_missing(self):
-        self.host_failure(["/nonexistent/initrd", "No such file"], *self.payload(initramfs="/nonexistent/initrd"))
+        self.config_error(["--initramfs", "^", "/nonexistent/initrd", "No such file"], *self.payload(initramfs="/nonexistent/initrd"))
 
     @check
     def kernel_is_no_kernel(self):
@@ -73,7 +73,7 @@ class Mistakes(Scenario):
 
     @check
     def kernel_is_a_folder(self):
-        self.host_failure([self.folder], *self.payload(kernel=self.folder))
+        self.config_error(["--kernel", "^", self.folder, "Is a directory"], *self.payload(kernel=self.folder))
 
     @check
     def initramfs_does_not_fit(self):
@@ -134,3 +134,22 @@ class Mistakes(Scenario):
         self.host_failure([path], *self.payload(), "--qmp", path)
         with open(path) as f:
             assert f.read() == "precious\n", "what was there was overwritten"
+
+
+class Examples(Scenario):
+    """What is in examples/ is what the program takes. No VM is started."""
+
+    @check
+    def specs_are_valid(self):
+        folder = os.path.join(self.folder, "examples")
+        shutil.copytree(os.path.join(os.path.dirname(__file__), "..", "..", "examples"), folder, ignore=shutil.ignore_patterns("vmlinuz", "initrd.img"))
+        for name in ("vmlinuz", "initrd.img"):
+            with open(os.path.join(folder, name), "w"):
+                pass
+        specs = [name for name in os.listdir(folder) if name.endswith((".yaml", ".json"))]
+        assert "debian.yaml" in specs
+        for name in specs:
+            command = [self.setting.program, "config", os.path.join(folder, name)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+            assert done.returncode == 0 and not done.stderr, f"{name}: status {done.returncode}: {done.stderr}"
+            assert f"name: {name.rpartition('.')[0]}\n" in done.stdout, done.stdout
