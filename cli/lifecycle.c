@@ -57,14 +57,11 @@ void lifecycle_quit_key(void *opaque)
 
 /* ---- Boot and reset -------------------------------------------------- */
 
-int lifecycle_boot(struct lifecycle *life, struct fail *why)
+int lifecycle_load(const struct lifecycle *life, struct boot_state *start, struct fail *why)
 {
 	uint64_t rsdp_gpa;
-	struct boot_state start;
 	int ret = acpi_build(&life->acpi, life->ram, &rsdp_gpa, why);
-	if (ret == 0)
-		ret = boot_load(life->payload, life->ram, rsdp_gpa, &start, why);
-	return ret == 0 ? vm_start(life->vm, &start, why) : ret;
+	return ret == 0 ? boot_load(life->payload, life->ram, rsdp_gpa, start, why) : ret;
 }
 
 static int reset(struct lifecycle *life, struct fail *why)
@@ -76,7 +73,9 @@ static int reset(struct lifecycle *life, struct fail *why)
 	ret = ram_discard_all(life->ram);
 	if (ret < 0)
 		log_line(LOG_LEVEL_WARN, NULL, "reset: not all guest memory could be given back to the host: %s", strerror(-ret));
-	return lifecycle_boot(life, why);
+	struct boot_state start;
+	ret = lifecycle_load(life, &start, why);
+	return ret == 0 ? vm_start(life->vm, &start, why) : ret;
 }
 
 static void do_reset(void *opaque)

@@ -24,7 +24,7 @@
 #define LIFECYCLE_PANIC_GRACE_MS 300
 
 struct lifecycle {
-	/* The parts of the VM, borrowed; set before lifecycle_boot(). */
+	/* The parts of the VM, borrowed; set before the loop runs. lifecycle_load() needs ram, payload and acpi only. */
 	struct loop *loop;
 	struct vm *vm;
 	struct guest_ram *ram;
@@ -48,8 +48,8 @@ struct lifecycle {
 
 void lifecycle_init(struct lifecycle *life);
 
-/* Puts ACPI tables and payload into RAM, which reads as zero, and starts the vCPUs. 0 or -errno. */
-int lifecycle_boot(struct lifecycle *life, struct fail *why);
+/* Puts ACPI tables and payload into RAM, which reads as zero; *start is for vm_start(). Any thread. 0 or -errno. */
+int lifecycle_load(const struct lifecycle *life, struct boot_state *start, struct fail *why);
 
 /* For struct vm_observer, with the lifecycle as opaque. */
 void lifecycle_event(void *life, const struct host_event *event);

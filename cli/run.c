@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <time.h>
@@ -23,6 +24,18 @@
 #include "util/fail.h"
 #include "util/log.h"
 
+/*
+ * The payload on its way into guest RAM. Copying a kernel takes as long as all
+ * of the rest, most of which waits for the host's kernel: they run side by side.
+ */
+struct loading {
+	pthread_t thread;
+	bool started;
+	int ret;
+	struct fail why;
+	struct boot_state start;
+};
+
 /* A VM with all of its parts, in the order in which they are set up. */
 struct run {
 	const struct vm_config *config;
@@ -31,6 +44,7 @@ struct run {
 	struct runtime_dir runtime;
 	struct loop loop;
 	struct guest_ram ram;
+	struct loading loading;
 	struct vm *vm;
 	struct terminal terminal;
 	int serial_file; /* -1: none */
@@ -84,6 +98,27 @@ static int catch_signals(struct run *run, struct fail *why)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return loop_catch_signals(&run->loop, &set, lifecycle_signal, &run->life, why);
+}
+
+static void *load_payload(void *opaque)
+{
+	struct run *run = opaque;
+	run->loading.ret = lifecycle_load(&run->life, &run->loading.start, &run->loading.why);
+	return NULL;
+}
+
+static int start_loading(struct run *run, struct fail *why)
+{
+	int error = pthread_create(&run->loading.thread, NULL, load_payload, run);
+	run->loading.started = error == 0;
+	return error ? fail(why, error, "cannot start a thread that loads the kernel") : 0;
+}
+
+static void wait_for_loading(struct run *run)
+{
+	if (run->loading.started)
+		pthread_join(run->loading.thread, NULL);
+	run->loading.started = false;
 }
 
 static int create_vm(struct run *run, struct fail *why)
@@ -155,7 +190,12 @@ static int boot(struct run *run, struct fail *why)
 {
 	run->life.vm = run->vm;
 	run->life.qmp = run->qmp;
-	return lifecycle_boot(&run->life, why);
+	wait_for_loading(run);
+	if (run->loading.ret < 0) {
+		*why = run->loading.why;
+		return run->loading.ret;
+	}
+	return vm_start(run->vm, &run->loading.start, why);
 }
 
 /* ---- The boot script ------------------------------------------------- */
@@ -174,6 +214,8 @@ static int set_up(struct run *run, struct fail *why)
 	if (ret == 0)
 		ret = ram_init(&run->ram, &run->config->memory, why);
 	if (ret == 0)
+		ret = start_loading(run, why);
+	if (ret == 0)
 		ret = create_vm(run, why);
 	if (ret == 0)
 		ret = create_devices(run, why);
@@ -187,6 +229,7 @@ static int set_up(struct run *run, struct fail *why)
 /* Whatever set_up() got to. */
 static void tear_down(struct run *run)
 {
+	wait_for_loading(run);
 	if (run->vm)
 		vm_pause(run->vm);
 	qmp_server_destroy(run->qmp);
