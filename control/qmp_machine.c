@@ -62,6 +62,20 @@ static void run_query_name(struct qmp_call *call)
 	json_out_close(call->out, '}');
 }
 
+/* There is no memory hotplug. x-ram-rss: what the host holds of it, absent when the host will not say. */
+static void run_query_memory(struct qmp_call *call)
+{
+	const struct machine *machine = call->machine;
+	uint64_t rss_bytes;
+
+	json_out_open(call->out, '{');
+	json_out_member_u64(call->out, "base-memory", machine->ram_bytes);
+	json_out_member_u64(call->out, "plugged-memory", 0);
+	if (machine->ops->ram_rss_bytes(machine->opaque, &rss_bytes) == 0)
+		json_out_member_u64(call->out, "x-ram-rss", rss_bytes);
+	json_out_close(call->out, '}');
+}
+
 static void put_cpu(struct qmp_call *call, unsigned index)
 {
 	const struct machine *machine = call->machine;
@@ -135,6 +149,7 @@ const struct qmp_command qmp_machine_commands[] = {
 	{"query-commands", NULL, run_query_commands},
 	{"query-status", NULL, run_query_status},
 	{"query-name", NULL, run_query_name},
+	{"query-memory-size-summary", NULL, run_query_memory},
 	{"query-cpus-fast", NULL, run_query_cpus_fast},
 	{"stop", NULL, run_stop},
 	{"cont", NULL, run_cont},

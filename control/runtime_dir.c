@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,14 +87,15 @@ static int fail_running(int lock_fd, const char *name, struct fail *why)
 /* Opens and locks the file once. -EAGAIN: it was removed in between. */
 static int lock_once(struct runtime_dir *runtime, const char *file, struct fail *why)
 {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct stat ours, there;
 	int fd = openat(runtime->dir_fd, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail(why, errno, "cannot open %s/%s", runtime->dir, file);
 	int ret = 0;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		ret = errno == EWOULDBLOCK ? fail_running(fd, runtime->name, why) : fail(why, errno, "cannot lock %s/%s", runtime->dir, file);
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		ret = errno == EAGAIN ? fail_running(fd, runtime->name, why) : fail(why, errno, "cannot lock %s/%s", runtime->dir, file);
 	else if (fstat(fd, &ours) < 0)
 		ret = fail(why, errno, "cannot examine %s/%s", runtime->dir, file);
 	else if (fstatat(runtime->dir_fd, file, &there, AT_SYMLINK_NOFOLLOW) < 0 || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino)

@@ -1,8 +1,9 @@
 /*
  * Where running VMs are found: a folder of the user with NAME.sock, the QMP
- * socket, and NAME.pid, whose lock (flock) says that the VM is alive. The lock
- * ends with the process however it ends, so that a VM that was killed hinders
- * nobody: its files are taken over by the next one of the name.
+ * socket, and NAME.pid, whose lock says that the VM is alive (fcntl
+ * F_OFD_SETLK: one may ask about it without taking it). The lock ends with the
+ * process however it ends, so that a VM that was killed hinders nobody: its
+ * files are taken over by the next one of the name.
  *
  * The folder is $XDG_RUNTIME_DIR/vmm-balloon when the variable names a folder
  * of the user; else /run/vmm-balloon for root, /run/user/UID/vmm-balloon where
@@ -53,6 +54,28 @@ int runtime_dir_claim(struct runtime_dir *runtime, const char *name, struct fail
  * nobody listens on is replaced; anything else at `path` is refused (-EADDRINUSE).
  */
 int runtime_dir_listen(struct runtime_dir *runtime, const char *path, struct fail *why);
+
+/*
+ * The path of the socket of the VM called `name`, which need not run. A name
+ * with a '/' is a path already. 0, or -errno with the reason in `why`.
+ */
+int runtime_dir_find(const char *name, char path[RUNTIME_PATH_MAX], struct fail *why);
+
+/* One VM that runs. */
+struct runtime_vm {
+	char name[RUNTIME_NAME_MAX];
+	char socket_path[RUNTIME_PATH_MAX];
+	pid_t pid; /* 0: unknown */
+};
+
+/*
+ * The VMs that run, by name; *vms is the caller's to free. Files of VMs that
+ * died are passed over. Returns how many there are, or -errno with the reason in `why`.
+ */
+ssize_t runtime_dir_list(struct runtime_vm **vms, struct fail *why);
+
+/* Whether a VM of that name runs. Its process may outlive its socket by a moment. */
+bool runtime_dir_is_running(const char *name);
 
 /* Removes the files, closes the fds, gives the name back. Zeroed or failed before is fine. */
 void runtime_dir_release(struct runtime_dir *runtime);

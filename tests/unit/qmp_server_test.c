@@ -500,6 +500,9 @@ static void names_and_cpus(void)
 	ask(client, "{'execute':'query-cpus-fast'}",
 	    "{\"return\":[{\"cpu-index\":0,\"qom-path\":\"/machine/unattached/device[0]\",\"thread-id\":1000,\"target\":\"x86_64\"},"
 	    "{\"cpu-index\":1,\"qom-path\":\"/machine/unattached/device[1]\",\"thread-id\":1001,\"target\":\"x86_64\"}]}");
+	ask(client, "{'execute':'query-memory-size-summary'}", "{\"return\":{\"base-memory\":134217728,\"plugged-memory\":0,\"x-ram-rss\":12345678}}");
+	op_result = -EACCES;
+	ask(client, "{'execute':'query-memory-size-summary'}", "{\"return\":{\"base-memory\":134217728,\"plugged-memory\":0}}");
 	say(client, "{'execute':'query-version'}");
 	CU_ASSERT_TRUE(begins(hear(client), "{\"return\":{\"qemu\":{\"micro\":0,\"minor\":0,\"major\":9},\"package\":\"vmm-balloon "));
 	hang_up(client);
