@@ -47,7 +47,8 @@
 	X(boot_bzimage) \
 	X(boot_pvh) \
 	X(boot_vcpu) \
-	X(cpuid)
+	X(cpuid) \
+	X(client)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
