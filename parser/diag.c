@@ -168,21 +168,24 @@ const char *diag_quote(struct diag_quote *quote, const char *text, size_t len)
 	return quote->text;
 }
 
-static int compare(const void *a, const void *b)
+static bool is_before(const struct diag *x, const struct diag *y)
 {
-	const struct diag *x = *(const struct diag *const *)a, *y = *(const struct diag *const *)b;
-	size_t keys[][2] = {{x->source_order, y->source_order}, {x->place.begin, y->place.begin}, {x->order, y->order}};
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (keys[i][0] != keys[i][1])
-			return keys[i][0] < keys[i][1] ? -1 : 1;
-	return 0;
+	if (x->source_order != y->source_order)
+		return x->source_order < y->source_order;
+	if (x->place.begin != y->place.begin)
+		return x->place.begin < y->place.begin;
+	return x->order < y->order;
 }
 
+/* By insertion: they are ten at most. */
 static void sort(const struct diag_list *list, const struct diag *sorted[DIAG_MAX_SHOWN])
 {
-	for (size_t i = 0; i < list->n_shown; i++)
-		sorted[i] = &list->shown[i];
-	qsort(sorted, list->n_shown, sizeof sorted[0], compare);
+	for (size_t n = 0; n < list->n_shown; n++) {
+		size_t at = n;
+		for (; at > 0 && is_before(&list->shown[n], sorted[at - 1]); at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = &list->shown[n];
+	}
 }
 
 bool diag_nth(const struct diag_list *list, size_t nth, struct diag_view *view)

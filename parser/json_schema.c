@@ -70,7 +70,7 @@ static void choices_pattern(const struct schema_prop *prop, char pattern[PATTERN
 			len += (size_t)snprintf(pattern + len, PATTERN_MAX - len, "[%c%c]", toupper((unsigned char)*c), *c);
 		assert(len < PATTERN_MAX - 8);
 	}
-	strcpy(pattern + len, ")$");
+	snprintf(pattern + len, PATTERN_MAX - len, ")$");
 }
 
 static void emit_type(struct emit *emit, const struct schema_prop *prop)

@@ -34,8 +34,8 @@ struct schema_prop {
 	const char *name;
 	const char *alias; /* another name that config strings accept (not YAML), NULL for none */
 	enum schema_type type;
-	size_t offset;
 	bool required;
+	size_t offset;
 	uint64_t def;		    /* default of SIZE, UINT, BOOL (0, 1), ENUM (index); strings default to NULL */
 	const char *def_text;	    /* what manuals print as the default where `def` cannot say it, else NULL */
 	uint64_t min, max;	    /* SIZE, UINT: inclusive range; max 0: no upper end. A default outside it means "not set" */

@@ -25,7 +25,7 @@ static const struct {
 	{"did not find expected <document start>", 0, "a spec is one map of key: value"},
 };
 
-static const char *syntax_hint(const char *problem, char at)
+static const char *syntax_hint(const char *problem, int at)
 {
 	for (size_t i = 0; i < sizeof syntax_hints / sizeof syntax_hints[0]; i++)
 		if (strstr(problem, syntax_hints[i].problem) && (!syntax_hints[i].at || syntax_hints[i].at == at))
@@ -36,7 +36,7 @@ static const char *syntax_hint(const char *problem, char at)
 void spec_syntax_error(const struct diag_source *source, size_t at, const char *problem, size_t context, const char *while_what, struct diag_list *diags)
 {
 	struct diag_span span = {source, at, at < source->len && source->text[at] != '\n' ? at + 1 : at};
-	diag_add(diags, DIAG_ERROR, span, syntax_hint(problem, at < source->len ? source->text[at] : '\0'), "not YAML: %s", problem);
+	diag_add(diags, DIAG_ERROR, span, syntax_hint(problem, at < source->len ? source->text[at] : 0), "not YAML: %s", problem);
 	if (while_what && context < at)
 		diag_note(diags, (struct diag_span){source, context, context + 1}, "this happened %s that begins here", while_what);
 }
@@ -76,41 +76,54 @@ void spec_alias_error(struct diag_span at, struct diag_list *diags)
 	diag_add(diags, DIAG_ERROR, at, "write the value itself", "aliases have no place in a spec");
 }
 
+/* A key to be sorted. */
+struct key_ref {
+	struct spec_node *key;
+};
+
+static bool is_same_key(const struct spec_node *x, const struct spec_node *y)
+{
+	return x->text_len == y->text_len && memcmp(x->text, y->text, x->text_len) == 0;
+}
+
+/* By length, text and place. */
 static int compare_keys(const void *a, const void *b)
 {
-	const struct spec_node *x = *(struct spec_node *const *)a, *y = *(struct spec_node *const *)b;
+	const struct spec_node *x = ((const struct key_ref *)a)->key, *y = ((const struct key_ref *)b)->key;
 	if (x->text_len != y->text_len)
 		return x->text_len < y->text_len ? -1 : 1;
 	int order = memcmp(x->text, y->text, x->text_len);
 	return order ? order : x->begin < y->begin ? -1 : 1;
 }
 
+static void repeat_error(const struct spec_tree *tree, struct spec_node *key, const struct spec_node *first, struct diag_list *diags)
+{
+	struct diag_quote quote;
+	diag_add(diags, DIAG_ERROR, spec_span(tree, key), "remove one of the two", "'%s' is given twice", diag_quote(&quote, key->text, key->text_len));
+	diag_note(diags, spec_span(tree, first), "here is the first");
+	key->kind = SPEC_BAD;
+}
+
 int spec_check_repeats(const struct spec_tree *tree, struct spec_node *map, struct diag_list *diags)
 {
-	size_t n = 0;
+	size_t n = 0, first = 0;
 	for (struct spec_node *key = map->first; key; key = key->next)
 		n += key->text != NULL;
 	if (n < 2)
 		return 0;
-	struct spec_node **sorted = malloc(n * sizeof(struct spec_node *));
+	struct key_ref *sorted = malloc(n * sizeof *sorted);
 	if (!sorted)
 		return -ENOMEM;
 	n = 0;
 	for (struct spec_node *key = map->first; key; key = key->next)
 		if (key->text)
-			sorted[n++] = key;
-	qsort(sorted, n, sizeof sorted[0], compare_keys);
-	for (size_t i = 1, first = 0; i < n; i++) {
-		struct diag_quote quote;
-		if (sorted[i]->text_len != sorted[first]->text_len || memcmp(sorted[i]->text, sorted[first]->text, sorted[i]->text_len) != 0) {
+			sorted[n++].key = key;
+	qsort(sorted, n, sizeof *sorted, compare_keys);
+	for (size_t i = 1; i < n; i++)
+		if (is_same_key(sorted[i].key, sorted[first].key))
+			repeat_error(tree, sorted[i].key, sorted[first].key, diags);
+		else
 			first = i;
-			continue;
-		}
-		diag_add(diags, DIAG_ERROR, spec_span(tree, sorted[i]), "remove one of the two", "'%s' is given twice",
-			 diag_quote(&quote, sorted[i]->text, sorted[i]->text_len));
-		diag_note(diags, spec_span(tree, sorted[first]), "here is the first");
-		sorted[i]->kind = SPEC_BAD;
-	}
 	free(sorted);
 	return 0;
 }

@@ -9,9 +9,9 @@ static unsigned min_of(unsigned a, unsigned b)
 }
 
 /* deflate-on-oom and Deflate_On_Oom are the same slip of the same word. */
-static char folded(char c)
+static int folded(char c)
 {
-	return c == '-' ? '_' : (char)tolower((unsigned char)c);
+	return c == '-' ? '_' : tolower((unsigned char)c);
 }
 
 /* Edit distance with swaps of neighbours ("optimal string alignment"), row by row. Both lengths are at most SUGGEST_MAX_LEN. */

@@ -108,7 +108,7 @@ void value_make_id(const char *text, size_t len, char out[VALUE_ID_MAX + 1])
 		n--;
 	out[n] = '\0';
 	if (n == 0)
-		strcpy(out, "vm");
+		memcpy(out, "vm", sizeof "vm");
 }
 
 static int check_id(const struct value_text *value, struct diag_list *diags)

@@ -131,7 +131,7 @@ static int overflow_error(const struct value_text *value, struct diag_list *diag
 /* Slips that sizes and numbers share, at text[at], the first byte that is no digit. 0: none of them. */
 static int number_error(const struct value_text *value, size_t at, struct diag_list *diags)
 {
-	char c = at < value->len ? value->text[at] : '\0';
+	int c = at < value->len ? value->text[at] : 0;
 	if (at == 0 && (c == '-' || c == '+'))
 		return sign_error(value, diags);
 	if (at == 1 && value->text[0] == '0' && (c == 'x' || c == 'X'))

@@ -84,7 +84,7 @@ static void print_devices(struct emit *emit, const struct vm_config *config)
 		return;
 	}
 	emit_list_begin(emit, "devices");
-	for (size_t i = 0; i < config->n_devices; i++) {
+	for (size_t i = 0; i < config->n_devices && config->devices; i++) {
 		emit_map_begin(emit, NULL);
 		emit_string(emit, "driver", config->devices[i].driver->name);
 		print_props(emit, config->devices[i].values.schema, config->devices[i].values.data);

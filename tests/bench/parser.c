@@ -55,10 +55,10 @@ static const struct input inputs[] = {
 static char *build(const struct input *input, size_t size)
 {
 	char *text = malloc(size + 256), unit[64];
-	size_t len = (size_t)sprintf(text, "%s", input->head), tail = strlen(input->tail);
+	size_t len = (size_t)snprintf(text, size, "%s", input->head), tail = strlen(input->tail);
 	for (size_t i = 0; len + sizeof unit + tail < size + 64; i++) {
-		size_t n = strlen(strcpy(unit, input->unit));
-		char *number = strstr(input->unit, "%zu");
+		const char *number = strstr(input->unit, "%zu");
+		size_t n = (size_t)snprintf(unit, sizeof unit, "%s", input->unit);
 		if (number)
 			n = (size_t)snprintf(unit, sizeof unit, "%.*s%zu%s", (int)(number - input->unit), input->unit, i, number + 3);
 		if (len + n + tail > size)
@@ -66,7 +66,7 @@ static char *build(const struct input *input, size_t size)
 		memcpy(text + len, unit, n);
 		len += n;
 	}
-	strcpy(text + len, input->tail);
+	snprintf(text + len, tail + 1, "%s", input->tail);
 	return text;
 }
 

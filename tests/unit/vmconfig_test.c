@@ -202,9 +202,10 @@ static void ids_and_slots_are_unique(void)
 
 static void there_is_room_for_31(void)
 {
-	char spec[2048] = "devices:\n";
+	char spec[2048];
+	size_t len = (size_t)snprintf(spec, sizeof spec, "devices:\n");
 	for (size_t i = 0; i < VMCONFIG_MAX_DEVICES; i++)
-		strcat(spec, "- {driver: fan, size: 4K}\n");
+		len += (size_t)snprintf(spec + len, sizeof spec - len, "- {driver: fan, size: 4K}\n");
 	LOADS(spec);
 	CU_ASSERT_EQUAL(config.n_devices, VMCONFIG_MAX_DEVICES);
 	unload();

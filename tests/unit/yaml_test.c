@@ -127,10 +127,11 @@ static void points_into_utf8(void)
 	gives("a: 1\r\nb: *x\r\n", "{'a':'1','b':!}@2:4");
 	gives("a: \"\xc2\x85\"\nb: *x", "{'a':' ','b':!}@2:4"); /* NEL is a line break to YAML, none to an editor */
 	/* Past some checkpoints of the map from characters to bytes. */
-	char text[1000] = "# ";
+	char text[1000];
+	size_t len = (size_t)snprintf(text, sizeof text, "# ");
 	for (size_t i = 0; i < 300; i++)
-		strcat(text, "\xc3\xa9");
-	strcat(text, "\na: *x");
+		len += (size_t)snprintf(text + len, sizeof text - len, "\xc3\xa9");
+	snprintf(text + len, sizeof text - len, "\na: *x");
 	gives(text, "{'a':!}@2:4");
 }
 
@@ -145,8 +146,8 @@ static void bounds_depth_and_number(void)
 	gives(deep, "none@1:17");
 	size_t len = 3 * (size_t)SPEC_MAX_NODES;
 	char *many = malloc(len);
-	for (size_t i = 0; i < len; i += 3)
-		memcpy(many + i, "a,\n", 3);
+	for (size_t i = 0; i < len; i++)
+		many[i] = "a,\n"[i % 3];
 	many[0] = '[';
 	char *got = tree_of(many, len);
 	CU_ASSERT_EQUAL(strncmp(got, "none@", 5), 0);
