@@ -74,7 +74,8 @@ static int open_payload(struct run *run, struct fail *why)
 	if (!run->config->payload.kernel)
 		log_line(LOG_LEVEL_INFO, NULL,
 			 "no kernel given: starting the built-in guest, which tries the balloon and powers off (--kernel FILE boots yours)");
-	return boot_open(&run->payload, &run->config->payload, builtin_guest_start, (size_t)(builtin_guest_end - builtin_guest_start), why);
+	size_t builtin_len = (uintptr_t)builtin_guest_end - (uintptr_t)builtin_guest_start;
+	return boot_open(&run->payload, &run->config->payload, builtin_guest_start, builtin_len, why);
 }
 
 /* Those that somebody upstream ignores (nohup, a shell's background job) stay ignored. */

@@ -51,19 +51,16 @@ static struct kvm_irq_routing_entry route(uint32_t gsi, uint32_t chip, uint32_t 
 
 static int route_interrupts(int fd, struct fail *why)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[2 * PIC_PINS + BOARD_N_GSI];
-	} table = {0};
-	uint32_t n = 0;
+	/* struct kvm_irq_routing ends in an array without a length. */
+	_Alignas(struct kvm_irq_routing) char bytes[sizeof(struct kvm_irq_routing) + (2 * PIC_PINS + BOARD_N_GSI) * sizeof(struct kvm_irq_routing_entry)] = {0};
+	struct kvm_irq_routing *table = (struct kvm_irq_routing *)bytes;
 	for (uint32_t gsi = 0; gsi < 2 * PIC_PINS; gsi++)
 		if (gsi != CASCADE_GSI)
-			table.entries[n++] = route(gsi, gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % PIC_PINS);
+			table->entries[table->nr++] = route(gsi, gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % PIC_PINS);
 	for (uint32_t gsi = 0; gsi < BOARD_N_GSI; gsi++)
 		if (gsi != CASCADE_GSI)
-			table.entries[n++] = route(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? TIMER_IOAPIC_PIN : gsi);
-	table.head.nr = n;
-	if (ioctl(fd, KVM_SET_GSI_ROUTING, &table) < 0)
+			table->entries[table->nr++] = route(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? TIMER_IOAPIC_PIN : gsi);
+	if (ioctl(fd, KVM_SET_GSI_ROUTING, table) < 0)
 		return fail(why, errno, "cannot route the VM's interrupts");
 	return 0;
 }

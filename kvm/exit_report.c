@@ -99,10 +99,11 @@ struct text {
 
 __attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *fmt, ...)
 {
+	size_t room = text->used < text->len ? text->len - text->used : 0;
+	char *at = room ? text->at + text->used : NULL;
 	va_list args;
 	va_start(args, fmt);
-	bool fits = text->used < text->len;
-	int n = vsnprintf(fits ? text->at + text->used : NULL, fits ? text->len - text->used : 0, fmt, args);
+	int n = vsnprintf(at, room, fmt, args);
 	va_end(args);
 	if (n > 0)
 		text->used += (size_t)n;

@@ -86,7 +86,8 @@ void iobus_unmap(struct iobus *bus, struct io_region *region)
 		while (bus->regions[i] != region)
 			i++;
 		bus->n_regions--;
-		memmove(&bus->regions[i], &bus->regions[i + 1], (bus->n_regions - i) * sizeof(bus->regions[0]));
+		for (; i < bus->n_regions; i++)
+			bus->regions[i] = bus->regions[i + 1];
 		region->mapped = false;
 		rebuild_segments(bus);
 	}

@@ -18,7 +18,7 @@
 #define KICK_AGAIN_MS 10
 
 /* A device's discard of a full balloon buffer is the deepest path. Only what is touched costs memory. */
-#define STACK_BYTES (128 * 1024)
+#define STACK_BYTES ((size_t)128 * 1024)
 
 enum wish { WISH_PAUSE, WISH_RUN, WISH_QUIT };
 
