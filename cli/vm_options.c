@@ -165,11 +165,14 @@ int vm_options_load(const struct vm_options *options, struct vm_config *config)
 	struct diag_list *diags = diag_list_create();
 	*config = (struct vm_config){0};
 	int error = diags ? vmconfig_load(config, &options->input, diags) : -ENOMEM;
-	if (diags)
+	int status = COMMAND_USAGE;
+	if (diags) {
 		diag_print(diags, stderr, diag_colour_for(stderr));
+		status = diag_is_host_to_blame(diags) ? COMMAND_FAILED : COMMAND_USAGE;
+	}
 	diag_list_destroy(diags);
 	if (error == -EINVAL)
-		return COMMAND_USAGE;
+		return status;
 	if (error)
 		log_line(LOG_LEVEL_ERROR, NULL, "cannot read the spec: %s", strerror(-error));
 	return error ? COMMAND_FAILED : COMMAND_OK;

@@ -148,9 +148,11 @@ static void check_file(struct loader *loader, const char *name, const char *path
 {
 	struct diag_quote quote;
 	int error = path ? read_error(path) : 0;
-	if (error)
-		diag_add(loader->diags, DIAG_ERROR, where(loader, SECTION_PAYLOAD, name), NULL, "cannot read the %s '%s': %s", name,
-			 diag_quote(&quote, path, strlen(path)), strerror(error));
+	if (!error)
+		return;
+	diag_add(loader->diags, DIAG_ERROR, where(loader, SECTION_PAYLOAD, name), NULL, "cannot read the %s '%s': %s", name,
+		 diag_quote(&quote, path, strlen(path)), strerror(error));
+	diag_blame_host(loader->diags);
 }
 
 static void check_payload(struct loader *loader)

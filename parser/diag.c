@@ -34,6 +34,7 @@ struct diag_list {
 	struct diag shown[DIAG_MAX_SHOWN];
 	size_t n_shown;
 	size_t n_errors, n_warnings;
+	size_t n_host_errors;		  /* of n_errors */
 	struct diag *last;		  /* what diag_note() adds to; NULL when it was not kept */
 	const char *sources[MAX_SOURCES]; /* their texts */
 	size_t n_sources;
@@ -137,6 +138,17 @@ void diag_note(struct diag_list *list, struct diag_span at, const char *fmt, ...
 size_t diag_error_count(const struct diag_list *list)
 {
 	return list->n_errors;
+}
+
+void diag_blame_host(struct diag_list *list)
+{
+	assert(list->n_host_errors < list->n_errors);
+	list->n_host_errors++;
+}
+
+bool diag_is_host_to_blame(const struct diag_list *list)
+{
+	return list->n_errors > 0 && list->n_host_errors == list->n_errors;
 }
 
 size_t diag_warning_count(const struct diag_list *list)

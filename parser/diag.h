@@ -76,6 +76,17 @@ struct diag_quote {
 const char *diag_quote(struct diag_quote *quote, const char *text, size_t len);
 
 size_t diag_error_count(const struct diag_list *list);
+
+/*
+ * Says of the error added last that its text is right and the host is to
+ * blame: a file that is named there cannot be read. The program then ends as
+ * for any failure of the host, not as for a mistake in the text.
+ */
+void diag_blame_host(struct diag_list *list);
+
+/* Whether there are errors and the host is to blame for all of them. */
+bool diag_is_host_to_blame(const struct diag_list *list);
+
 size_t diag_warning_count(const struct diag_list *list);
 
 /* Whether another error would only be counted: callers may then skip the work of explaining it. */

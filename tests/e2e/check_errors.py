@@ -42,10 +42,17 @@ class Mistakes(Scenario):
         assert all(word in lines[0] for word in words), f"{words} are not all in: {lines[0]}"
         self.nothing_is_left()
 
+    def unreadable(self, words, *arguments):
+        """Status 1, and a message that points at the place where the file is named."""
+        self.pointed_at(words, HOST, *arguments)
+
     def config_error(self, words, *arguments):
         """Status 2, and a message that points at the place."""
+        self.pointed_at(words, USAGE, *arguments)
+
+    def pointed_at(self, words, status, *arguments):
         done = self.run_program("run", *arguments)
-        assert done.returncode == USAGE, f"ended with {done.returncode}: {done.stderr}"
+        assert done.returncode == status, f"ended with {done.returncode}: {done.stderr}"
         assert all(word in done.stderr for word in words), f"{words} are not all in: {done.stderr}"
         self.nothing_is_left()
 
@@ -61,11 +68,11 @@ class Mistakes(Scenario):
 
     @check
     def kernel_is_missing(self):
-        self.config_error(["--kernel", "^", "/nonexistent/vmlinuz", "No such file"], *self.payload(kernel="/nonexistent/vmlinuz"))
+        self.unreadable(["--kernel", "^", "/nonexistent/vmlinuz", "No such file"], *self.payload(kernel="/nonexistent/vmlinuz"))
 
     @check
     def initramfs_is_missing(self):
-        self.config_error(["--initramfs", "^", "/nonexistent/initrd", "No such file"], *self.payload(initramfs="/nonexistent/initrd"))
+        self.unreadable(["--initramfs", "^", "/nonexistent/initrd", "No such file"], *self.payload(initramfs="/nonexistent/initrd"))
 
     @check
     def kernel_is_no_kernel(self):
@@ -73,7 +80,7 @@ class Mistakes(Scenario):
 
     @check
     def kernel_is_a_folder(self):
-        self.config_error(["--kernel", "^", self.folder, "Is a directory"], *self.payload(kernel=self.folder))
+        self.unreadable(["--kernel", "^", self.folder, "Is a directory"], *self.payload(kernel=self.folder))
 
     @check
     def initramfs_does_not_fit(self):

@@ -54,6 +54,21 @@ static void prints_the_contract_example(void)
 		   "  hint: deflate_on_oom=on\n");
 }
 
+static void knows_when_only_the_host_is_to_blame(void)
+{
+	struct diag_source source = source_of("a", "kernel");
+	begin();
+	CU_ASSERT_FALSE(diag_is_host_to_blame(list));
+	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 6}, NULL, "cannot be read");
+	diag_blame_host(list);
+	CU_ASSERT_TRUE(diag_is_host_to_blame(list));
+	diag_add(list, DIAG_WARNING, (struct diag_span){&source, 0, 1}, NULL, "odd");
+	CU_ASSERT_TRUE(diag_is_host_to_blame(list));
+	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 1}, NULL, "wrong");
+	CU_ASSERT_FALSE(diag_is_host_to_blame(list));
+	diag_list_destroy(list);
+}
+
 static void finds_the_line(void)
 {
 	struct diag_source source = source_of("a", "one\r\ntwo\nthree");
@@ -261,6 +276,7 @@ static void colours_when_asked(void)
 
 static const struct test_case cases[] = {
 	{"prints the contract's example", prints_the_contract_example},
+	{"knows when only the host is to blame", knows_when_only_the_host_is_to_blame},
 	{"finds the line", finds_the_line},
 	{"columns are the terminal's", columns_are_the_terminals},
 	{"underlines no further than the line", underlines_no_further_than_the_line},
