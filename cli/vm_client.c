@@ -14,7 +14,7 @@
 
 static void print_help(const struct client_usage *usage, const char *command)
 {
-	printf("Usage: vmm-balloon %s %s\n\n%s", command, usage->arguments, usage->about);
+	printf("Usage: vmm-balloon %s%s%s\n\n%s", command, *usage->arguments ? " " : "", usage->arguments, usage->about);
 	if (usage->options && usage->options->name)
 		puts("\nOptions:");
 	for (const struct client_option *option = usage->options; option && option->name; option++)
