@@ -106,6 +106,26 @@ static void first_mapped_wins(void)
 	iobus_finish(&bus);
 }
 
+/* Edges that fall together leave no segment without an address. */
+static void common_edges_make_no_empty_segments(void)
+{
+	struct probe middle, whole, last, same;
+	probe_init(&middle, IO_MMIO, 0x1400, 0x100, 1);
+	probe_init(&whole, IO_MMIO, 0x1000, 0x500, 2);
+	probe_init(&last, IO_MMIO, 0x14FF, 2, 3);
+	probe_init(&same, IO_MMIO, 0x1400, 0x100, 4);
+	iobus_init(&bus, IO_MMIO);
+	iobus_map(&bus, &middle.region);
+	iobus_map(&bus, &whole.region);
+	iobus_map(&bus, &last.region);
+	iobus_map(&bus, &same.region);
+	CU_ASSERT_EQUAL(bus.n_segments, 3);
+	for (size_t i = 0; i < bus.n_segments; i++)
+		CU_ASSERT(bus.segments[i].first <= bus.segments[i].last);
+	CU_ASSERT_EQUAL(bus.segments[2].first, 0x1500);
+	iobus_finish(&bus);
+}
+
 /* Against the obvious model: for each address the first of the list that covers it. */
 static void flattening_agrees_with_a_scan(void)
 {
@@ -244,6 +264,7 @@ static const struct test_case cases[] = {
 	{"nobody_reads_as_ones", nobody_reads_as_ones},
 	{"access_reaches_its_owner", access_reaches_its_owner},
 	{"first_mapped_wins", first_mapped_wins},
+	{"common_edges_make_no_empty_segments", common_edges_make_no_empty_segments},
 	{"flattening_agrees_with_a_scan", flattening_agrees_with_a_scan},
 	{"crossing_access_is_split", crossing_access_is_split},
 	{"odd_sizes_are_split", odd_sizes_are_split},

@@ -206,7 +206,7 @@ static void unwatch_the_other(void *opaque, uint32_t events)
 	note("once ");
 	loop_unwatch(&loop, other);
 	memset(other, 0x5A, sizeof *other);
-	loop_end(&loop);
+	loop_unwatch(&loop, other == &watches[0] ? &watches[1] : &watches[0]);
 }
 
 static void watch_may_free_another(void)
@@ -221,8 +221,10 @@ static void watch_may_free_another(void)
 	CU_ASSERT_EQUAL(loop_watch(&loop, &watches[1], EPOLLIN), 0);
 	CU_ASSERT_EQUAL(write(a[1], "x", 1), 1);
 	CU_ASSERT_EQUAL(write(b[1], "x", 1), 1);
+	struct host_timer end = {.fn = note_and_end, .opaque = "end "};
+	loop_timer_arm(&loop, &end, 10);
 	loop_run(&loop);
-	CU_ASSERT_STRING_EQUAL(order, "once ");
+	CU_ASSERT_STRING_EQUAL(order, "once end ");
 	loop_finish(&loop);
 	close(a[0]), close(a[1]), close(b[0]), close(b[1]);
 }
