@@ -44,6 +44,7 @@ static const struct foreign keys[] = {
 	{"cpus", "kvm_hyperv", NULL},
 	{"cpus", "max_phys_bits", "leave it out; the guest sees the host's"},
 	{"cpus", "nested", NULL},
+	{"cpus", "profile", NULL},
 	{"cpus", "topology", NULL},
 	{"memory", "hotplug_method", "leave it out; a balloon moves memory here"},
 	{"memory", "hotplug_size", "leave it out; a balloon moves memory here"},

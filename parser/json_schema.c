@@ -133,13 +133,14 @@ static void emit_prop(struct emit *emit, const struct schema_prop *prop)
 	emit_close(emit);
 }
 
-/* {"enum": [null, false, [], {}]} */
+/* {"enum": [null, false, 0, [], {}]} */
 static void emit_nothing(struct emit *emit)
 {
 	emit_map_begin(emit, NULL);
 	emit_list_begin(emit, "enum");
 	emit_null(emit, NULL);
 	emit_bool(emit, NULL, false);
+	emit_uint(emit, NULL, 0);
 	emit_list_begin(emit, NULL);
 	emit_close(emit);
 	emit_map_begin(emit, NULL);

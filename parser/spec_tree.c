@@ -43,11 +43,34 @@ struct diag_span spec_text_span(const struct spec_tree *tree, const struct spec_
 	return spec_span(tree, node);
 }
 
+static bool is_off_word(const struct spec_node *value)
+{
+	static const char *const words[] = {"false", "off", "0"};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strlen(words[i]) == value->text_len && strncasecmp(words[i], value->text, value->text_len) == 0)
+			return true;
+	return false;
+}
+
 bool spec_is_off(const struct spec_node *value)
 {
-	if (value->kind == SPEC_TEXT)
-		return (value->text_len == 5 && strncasecmp(value->text, "false", 5) == 0) || (value->text_len == 3 && strncasecmp(value->text, "off", 3) == 0);
-	return value->kind == SPEC_NULL || ((value->kind == SPEC_MAP || value->kind == SPEC_LIST) && !value->first);
+	switch (value->kind) {
+	case SPEC_NULL:
+		return true;
+	case SPEC_TEXT:
+		return is_off_word(value);
+	case SPEC_LIST:
+		return !value->first;
+	case SPEC_MAP:
+		break;
+	case SPEC_EMPTY:
+	case SPEC_BAD:
+		return false;
+	}
+	for (const struct spec_node *key = value->first; key; key = key->next)
+		if (key->value->kind == SPEC_MAP || !spec_is_off(key->value))
+			return false;
+	return true;
 }
 
 bool spec_key_is(const struct spec_node *key, const char *name)

@@ -53,7 +53,7 @@ struct diag_span spec_span(const struct spec_tree *tree, const struct spec_node 
 /* The span of a scalar's text without its quotes where it stands there byte by byte, else the whole of it. */
 struct diag_span spec_text_span(const struct spec_tree *tree, const struct spec_node *node);
 
-/* Whether a value says that there is nothing: null, false, off, an empty map or list. */
+/* Whether a value says that there is nothing: null, false, off, 0, an empty list, a map of such values. */
 bool spec_is_off(const struct spec_node *value);
 
 /* Whether a key is called that. */

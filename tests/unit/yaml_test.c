@@ -180,15 +180,15 @@ static void spans_are_of_the_text(void)
 
 static void tells_what_is_off(void)
 {
-	const char *text = "[null, ~, false, False, off, Off, [], {}, 0, no, on, [x], {a: b}, '']";
+	const char *text = "[null, ~, false, False, off, Off, [], {}, 0, {a: false, b: 0}, no, on, [x], {a: b}, {a: {}}, '', 1]";
 	struct diag_source source = {.name = "s", .text = text, .len = strlen(text), .syntax = DIAG_YAML};
 	struct diag_list *diags = diag_list_create();
 	struct spec_tree tree;
 	size_t i = 0;
 	CU_ASSERT_EQUAL_FATAL(spec_tree_init(&tree, &source, diags), 0);
 	for (const struct spec_node *item = tree.root->first; item; item = item->next, i++)
-		CU_ASSERT_EQUAL(spec_is_off(item), i < 8);
-	CU_ASSERT_EQUAL(i, 14);
+		CU_ASSERT_EQUAL(spec_is_off(item), i < 10);
+	CU_ASSERT_EQUAL(i, 17);
 	spec_tree_finish(&tree);
 	diag_list_destroy(diags);
 }
