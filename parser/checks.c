@@ -185,11 +185,20 @@ static int create_error(const char *path)
 	return error;
 }
 
+static void check_writable(struct loader *loader, const char *path, struct diag_span at)
+{
+	struct diag_quote quote;
+	int error = create_error(path);
+	if (!error)
+		return;
+	diag_add(loader->diags, DIAG_ERROR, at, NULL, "cannot write to '%s': %s", diag_quote(&quote, path, strlen(path)), strerror(error));
+	diag_blame_host(loader->diags);
+}
+
 static void check_serial(struct loader *loader)
 {
 	struct serial_config *serial = &loader->config->serial;
 	struct diag_span mode = where(loader, SECTION_SERIAL, "mode"), file = where(loader, SECTION_SERIAL, "file");
-	struct diag_quote quote;
 	char hint[SCHEMA_HINT_MAX];
 	if (serial->mode != SERIAL_FILE && is_void(mode, file)) {
 		free(serial->file);
@@ -201,10 +210,7 @@ static void check_serial(struct loader *loader)
 		diag_add(loader->diags, DIAG_ERROR, file, schema_hint(hint, file, "mode", "file"), "'file' needs mode 'file'");
 		note_where(loader, mode, "mode");
 	} else if (serial->file) {
-		int error = create_error(serial->file);
-		if (error)
-			diag_add(loader->diags, DIAG_ERROR, file, NULL, "cannot write to '%s': %s", diag_quote(&quote, serial->file, strlen(serial->file)),
-				 strerror(error));
+		check_writable(loader, serial->file, file);
 	}
 }
 
