@@ -15,7 +15,10 @@
 #define VERSION_XLOADFLAGS 0x020C /* the first with xloadflags */
 #define LOADER_UNDEFINED 0xFF	  /* type_of_loader without an assigned number */
 #define ENTRY_64_OFFSET 0x200	  /* of the 64-bit entry point in the loaded code */
-#define SECTOR 512
+#define SECTOR UINT64_C(512)
+
+#define TABLE_LEN UINT64_C(4096)
+#define N_DIRECTORIES UINT64_C(4)
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -76,8 +79,8 @@ static bool fits(const struct guest_ram *ram, const struct bzimage *image, uint6
 
 static int place(const struct boot_source *src, const struct guest_ram *ram, struct bzimage *image, struct fail *why)
 {
-	uint64_t align = image->header.kernel_alignment;
-	uint64_t lowest = (BOOT_KERNEL_MIN_GPA + align - 1) / align * align;
+	uint64_t align = image->header.kernel_alignment; /* a power of two */
+	uint64_t lowest = (BOOT_KERNEL_MIN_GPA + align - 1) & ~(align - 1);
 
 	if (!image->header.relocatable_kernel)
 		lowest = image->header.pref_address;
@@ -117,7 +120,7 @@ static int write_zero_page(const struct guest_ram *ram, const struct bzimage *im
 /* The first 4 GiB, mapped one to one in pages of 2 MiB: kernel, zero page and command line are all in there. */
 static int write_page_tables(const struct guest_ram *ram, struct fail *why)
 {
-	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80, TABLE_LEN = 4096, N_DIRECTORIES = 4 };
+	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80 };
 	uint8_t *tables = gmem_at(&ram->gmem, BOOT_PAGE_TABLES_GPA, (2 + N_DIRECTORIES) * TABLE_LEN);
 	uint64_t pdpt_gpa = BOOT_PAGE_TABLES_GPA + TABLE_LEN;
 	uint64_t directories_gpa = pdpt_gpa + TABLE_LEN;

@@ -185,24 +185,23 @@ size_t cpuid_adapt(struct kvm_cpuid_entry2 *entries, size_t n, const struct cpui
 	return kept;
 }
 
-/* E2BIG is the only way to learn how many entries there are. */
-static int get_supported(int kvm_fd, struct kvm_cpuid2 **out, struct fail *why)
+/* Freed by the caller. NULL: errno says why. E2BIG is the only way to learn how many entries there are. */
+static struct kvm_cpuid2 *get_supported(int kvm_fd)
 {
 	int error = E2BIG;
 
 	for (uint32_t n = 64; n <= 4096 && error == E2BIG; n *= 2) {
 		struct kvm_cpuid2 *cpuid = calloc(1, sizeof *cpuid + (n + CPUID_EXTRA_ENTRIES) * sizeof cpuid->entries[0]);
 		if (!cpuid)
-			return fail(why, ENOMEM, "cannot ask KVM for its CPUID");
+			return NULL;
 		cpuid->nent = n;
-		if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
-			*out = cpuid;
-			return 0;
-		}
+		if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
+			return cpuid;
 		error = errno;
 		free(cpuid);
 	}
-	return fail(why, error, "cannot ask KVM for its CPUID");
+	errno = error;
+	return NULL;
 }
 
 int cpuid_set_vcpu(int kvm_fd, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, struct fail *why)
@@ -212,11 +211,11 @@ int cpuid_set_vcpu(int kvm_fd, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, str
 		.n_vcpus = n_vcpus,
 		.tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	};
-	struct kvm_cpuid2 *cpuid = NULL;
-	int rc = get_supported(kvm_fd, &cpuid, why);
+	struct kvm_cpuid2 *cpuid = get_supported(kvm_fd);
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
+	if (!cpuid)
+		return fail(why, errno, "cannot ask KVM for its CPUID");
 	cpuid->nent = (uint32_t)cpuid_adapt(cpuid->entries, cpuid->nent, &params);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0)
 		rc = fail(why, errno, "KVM refuses the CPUID of vCPU %u", vcpu);

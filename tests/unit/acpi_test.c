@@ -184,7 +184,7 @@ static void two_builds_are_equal(void)
 
 /* ---- Through the eyes of iasl (Debian package acpica-tools) ---------- */
 
-static char dir[] = "/tmp/vmm-balloon-acpi-XXXXXX";
+static char dir[64];
 static char dsl[1 << 20];
 
 /* Runs `command` in `dir`. */
@@ -198,7 +198,7 @@ static int run(const char *command)
 
 static void dump(const char *signature)
 {
-	char path[64];
+	char path[96];
 	const uint8_t *found = table(signature);
 
 	snprintf(path, sizeof path, "%s/%s.dat", dir, signature);
@@ -210,7 +210,7 @@ static void dump(const char *signature)
 
 static void read_dsdt(void)
 {
-	char path[64];
+	char path[96];
 
 	snprintf(path, sizeof path, "%s/DSDT.dsl", dir);
 	FILE *file = fopen(path, "r");
@@ -227,7 +227,7 @@ static bool disassemble(const struct acpi_params *params)
 		printf("\n    skipped: iasl is not installed (Debian package acpica-tools)\n    ");
 		return false;
 	}
-	strcpy(dir + sizeof dir - 7, "XXXXXX");
+	snprintf(dir, sizeof dir, "/tmp/vmm-balloon-acpi-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
 	build(params);
 	for (size_t i = 0; i < sizeof with_header / sizeof with_header[0]; i++)
