@@ -101,7 +101,10 @@ static void test_reuse(struct balloon *b)
 /* A range of `pages` consecutive pages from given.pfns[at] on? */
 static bool is_run(size_t at, size_t pages)
 {
-	return at + pages <= given.n && given.pfns[at + pages - 1] == given.pfns[at] + pages - 1;
+	size_t i = 1;
+	while (i < pages && at + i < given.n && given.pfns[at + i] == given.pfns[at] + i)
+		i++;
+	return i == pages;
 }
 
 /* Which of the given pages to report: ranges of `pages` pages, aligned to their length. Of single pages every other one, so that neighbours stay. */
