@@ -146,12 +146,10 @@ static int read_error(const char *path)
 
 static void check_file(struct loader *loader, const char *name, const char *path)
 {
-	struct diag_quote quote;
 	int error = path ? read_error(path) : 0;
 	if (!error)
 		return;
-	diag_add(loader->diags, DIAG_ERROR, where(loader, SECTION_PAYLOAD, name), NULL, "cannot read the %s '%s': %s", name,
-		 diag_quote(&quote, path, strlen(path)), strerror(error));
+	diag_add(loader->diags, DIAG_ERROR, where(loader, SECTION_PAYLOAD, name), NULL, "cannot read the %s '%s': %s", name, path, strerror(error));
 	diag_blame_host(loader->diags);
 }
 
@@ -187,11 +185,10 @@ static int create_error(const char *path)
 
 static void check_writable(struct loader *loader, const char *path, struct diag_span at)
 {
-	struct diag_quote quote;
 	int error = create_error(path);
 	if (!error)
 		return;
-	diag_add(loader->diags, DIAG_ERROR, at, NULL, "cannot write to '%s': %s", diag_quote(&quote, path, strlen(path)), strerror(error));
+	diag_add(loader->diags, DIAG_ERROR, at, NULL, "cannot write to '%s': %s", path, strerror(error));
 	diag_blame_host(loader->diags);
 }
 
@@ -218,10 +215,9 @@ static void check_qmp(struct loader *loader)
 {
 	static const struct sockaddr_un address;
 	const char *path = loader->config->qmp;
-	struct diag_quote quote;
 	if (path && strlen(path) >= sizeof address.sun_path)
 		diag_add(loader->diags, DIAG_ERROR, where(loader, SECTION_VM, "qmp"), "a shorter path", "a socket's path has at most %zu bytes, '%s' has %zu",
-			 sizeof address.sun_path - 1, diag_quote(&quote, path, strlen(path)), strlen(path));
+			 sizeof address.sun_path - 1, path, strlen(path));
 }
 
 void loader_check(struct loader *loader)

@@ -9,8 +9,8 @@
 #include "parser/diag_place.h"
 #include "parser/utf8.h"
 
-/* Messages name parts of the user's text; those are cut by diag_quote(), this is for the rest. */
-#define MESSAGE_MAX 1024
+/* Room for a path, which is told in full, and some words. What else a message names of the user's text is cut by diag_quote(). */
+#define MESSAGE_MAX 5120
 #define MAX_NOTES 2
 #define MAX_SOURCES (DIAG_MAX_SHOWN + 1)
 

@@ -62,12 +62,10 @@ int loader_read_spec(struct loader *loader, bool *read)
 {
 	const struct vmconfig_input *input = loader->input;
 	const char *path = input->spec_path;
-	struct diag_quote quote;
 	ssize_t len = input->spec_text ? (ssize_t)input->spec_len : read_file(loader);
 	*read = false;
 	if (len < 0) {
-		diag_add(loader->diags, DIAG_ERROR, nowhere, NULL, "cannot read the spec '%s': %s", diag_quote(&quote, path, strlen(path)),
-			 strerror((int)-len));
+		diag_add(loader->diags, DIAG_ERROR, nowhere, NULL, "cannot read the spec '%s': %s", path, strerror((int)-len));
 		return 0;
 	}
 	loader->sources->spec = (struct diag_source){

@@ -41,8 +41,8 @@ static void check_diags(const struct vmconfig_input *input, const struct diag_li
 	FILE *out = open_memstream(&text, &len);
 	diag_print(diags, out, DIAG_COLOUR);
 	fclose(out);
-	/* Eleven diagnostics of at most three lines of source each, and their escapes. */
-	require(len < 64 * 1024, "diagnostics of any input are short");
+	/* Ten diagnostics, each with a path in its message at most. */
+	require(len < 10 * 4 * 5120, "diagnostics of any input are short");
 	free(text);
 }
 
