@@ -220,9 +220,10 @@ class Terminal(Scenario):
         """Ctrl-C too, which ends a command of the guest and not the VM; Ctrl-A Ctrl-A is one Ctrl-A."""
         vm = self.vm
         assert vm.sh("echo hello").strip() == "hello"
-        vm.console.start("stty raw; dd bs=1 count=4 2>/dev/null | od -An -tx1; stty -raw")
+        vm.console.start("stty raw; echo type; dd bs=1 count=4 2>/dev/null | xxd -p; stty -raw")
+        vm.console.wait_for("type\n")
         vm.console.write("\x03\x1a\x01\x01\x1c")
-        vm.console.wait_for(r"03 1a 01 1c")
+        vm.console.wait_for("031a011c")
 
     @check
     def ctrl_a_h_shows_help(self):
