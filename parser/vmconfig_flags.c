@@ -73,8 +73,8 @@ static int apply_flag(struct loader *loader, const struct diag_source *source)
 		return 0;
 	}
 	if (source->len > KEYVAL_MAX_LEN) {
-		diag_add(loader->diags, DIAG_ERROR, (struct diag_span){source, 0, 0}, NULL, "an option's value has at most %d bytes, this one has %zu",
-			 KEYVAL_MAX_LEN, source->len);
+		struct diag_span begin = {source, 0, 0};
+		diag_add(loader->diags, DIAG_ERROR, begin, NULL, "an option's value has at most %d bytes, this one has %zu", KEYVAL_MAX_LEN, source->len);
 		return 0;
 	}
 	if (option)

@@ -78,7 +78,8 @@ int loader_read_spec(struct loader *loader, bool *read)
 	loader->sources->spec_strings.syntax = DIAG_KEYVAL;
 	if (len > SPEC_MAX_LEN) {
 		loader->sources->spec.len = SPEC_MAX_LEN;
-		diag_add(loader->diags, DIAG_ERROR, (struct diag_span){&loader->sources->spec, 0, 0}, NULL, "a spec has at most %u bytes", SPEC_MAX_LEN);
+		struct diag_span begin = {&loader->sources->spec, 0, 0};
+		diag_add(loader->diags, DIAG_ERROR, begin, NULL, "a spec has at most %u bytes", SPEC_MAX_LEN);
 		return 0;
 	}
 	*read = true;

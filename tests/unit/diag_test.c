@@ -20,6 +20,11 @@ static struct diag_source source_of(const char *name, const char *text)
 	return (struct diag_source){.name = name, .text = text, .len = strlen(text)};
 }
 
+static struct diag_span span(const struct diag_source *source, size_t begin, size_t end)
+{
+	return (struct diag_span){source, begin, end};
+}
+
 /* What is printed of the list, which is destroyed; valid until the next call. */
 static const char *end_with(enum diag_colour colour)
 {
@@ -45,7 +50,7 @@ static void prints_the_contract_example(void)
 {
 	struct diag_source source = source_of("--balloon", "size=1G,deflate_on_oom=yes");
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 23, 26}, "deflate_on_oom=on", "'%s' wants on or off, got '%s'", "deflate_on_oom", "yes");
+	diag_add(list, DIAG_ERROR, span(&source, 23, 26), "deflate_on_oom=on", "'%s' wants on or off, got '%s'", "deflate_on_oom", "yes");
 	CU_ASSERT_EQUAL(diag_error_count(list), 1);
 	CU_ASSERT_EQUAL(diag_warning_count(list), 0);
 	end_prints("--balloon:1:24: error: 'deflate_on_oom' wants on or off, got 'yes'\n"
@@ -59,12 +64,12 @@ static void knows_when_only_the_host_is_to_blame(void)
 	struct diag_source source = source_of("a", "kernel");
 	begin();
 	CU_ASSERT_FALSE(diag_is_host_to_blame(list));
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 6}, NULL, "cannot be read");
+	diag_add(list, DIAG_ERROR, span(&source, 0, 6), NULL, "cannot be read");
 	diag_blame_host(list);
 	CU_ASSERT_TRUE(diag_is_host_to_blame(list));
-	diag_add(list, DIAG_WARNING, (struct diag_span){&source, 0, 1}, NULL, "odd");
+	diag_add(list, DIAG_WARNING, span(&source, 0, 1), NULL, "odd");
 	CU_ASSERT_TRUE(diag_is_host_to_blame(list));
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 1}, NULL, "wrong");
+	diag_add(list, DIAG_ERROR, span(&source, 0, 1), NULL, "wrong");
 	CU_ASSERT_FALSE(diag_is_host_to_blame(list));
 	diag_list_destroy(list);
 }
@@ -80,7 +85,7 @@ static void finds_the_line(void)
 	} places[] = {{0, 1, 1}, {3, 1, 4}, {4, 1, 4}, {5, 2, 1}, {8, 2, 4}, {9, 3, 1}, {14, 3, 6}};
 	size_t n = sizeof places / sizeof places[0];
 	for (size_t i = 0; i < n; i++)
-		diag_add(list, DIAG_ERROR, (struct diag_span){&source, places[i].at, places[i].at}, NULL, "%zu", i);
+		diag_add(list, DIAG_ERROR, span(&source, places[i].at, places[i].at), NULL, "%zu", i);
 	for (size_t i = 0; i < n; i++) {
 		CU_ASSERT_FATAL(diag_nth(list, i, &view));
 		CU_ASSERT_EQUAL(view.line, places[i].line);
@@ -97,7 +102,7 @@ static void columns_are_the_terminals(void)
 	struct diag_source source = source_of("a", "x\t\xe6\x97\xa5"
 						   "e\xcc\x81\x01!");
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 9, 10}, NULL, "here");
+	diag_add(list, DIAG_ERROR, span(&source, 9, 10), NULL, "here");
 	end_prints("a:1:16: error: here\n"
 		   "  x       \xe6\x97\xa5"
 		   "e\xcc\x81\\x01!\n"
@@ -108,8 +113,8 @@ static void underlines_no_further_than_the_line(void)
 {
 	struct diag_source source = source_of("a", "ab\ncd");
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 1, 5}, NULL, "over two lines");
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 5, 5}, NULL, "at the end");
+	diag_add(list, DIAG_ERROR, span(&source, 1, 5), NULL, "over two lines");
+	diag_add(list, DIAG_ERROR, span(&source, 5, 5), NULL, "at the end");
 	end_prints("a:1:2: error: over two lines\n  ab\n   ^\n"
 		   "a:2:3: error: at the end\n  cd\n    ^\n");
 }
@@ -123,7 +128,7 @@ static void shows_part_of_a_long_line(void)
 	text[LEN] = '\0';
 	struct diag_source source = source_of("a", text);
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 500, 900}, NULL, "x");
+	diag_add(list, DIAG_ERROR, span(&source, 500, 900), NULL, "x");
 	const char *shown = end_with(DIAG_PLAIN);
 	const char *line = strchr(shown, '\n') + 1, *caret_line = strchr(line, '\n') + 1;
 	CU_ASSERT_EQUAL(strncmp(line, "  ...0123", 9), 0);
@@ -143,7 +148,7 @@ static void a_long_line_may_be_cut_in_a_wide_character(void)
 	struct diag_source source = source_of("a", text);
 	begin();
 	memcpy(text + 303, "ab!", 3); /* makes the columns odd behind it */
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 305, 306}, NULL, "x");
+	diag_add(list, DIAG_ERROR, span(&source, 305, 306), NULL, "x");
 	const char *shown = end_with(DIAG_PLAIN);
 	const char *line = strchr(shown, '\n') + 1, *caret_line = strchr(line, '\n') + 1;
 	/* Each wide character is three bytes and two columns. */
@@ -157,8 +162,8 @@ static void notes_name_a_second_place(void)
 {
 	struct diag_source spec = source_of("vm.yaml", "memory: 1G\n"), flag = source_of("--balloon", "2G");
 	begin();
-	diag_add(list, DIAG_WARNING, (struct diag_span){&flag, 0, 2}, "less", "too much");
-	diag_note(list, (struct diag_span){&spec, 8, 10}, "of %s", "this");
+	diag_add(list, DIAG_WARNING, span(&flag, 0, 2), "less", "too much");
+	diag_note(list, span(&spec, 8, 10), "of %s", "this");
 	CU_ASSERT_EQUAL(diag_warning_count(list), 1);
 	end_prints("--balloon:1:1: warning: too much\n  2G\n  ^~\n"
 		   "  see vm.yaml:1:9: of this\n    memory: 1G\n            ^~\n"
@@ -172,10 +177,10 @@ static void sorts_by_source_and_place(void)
 	second.text = other;
 	struct diag_view view;
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&first, 2, 3}, NULL, "2");
-	diag_add(list, DIAG_ERROR, (struct diag_span){&second, 0, 1}, NULL, "3");
-	diag_add(list, DIAG_ERROR, (struct diag_span){&first, 0, 1}, NULL, "0");
-	diag_add(list, DIAG_ERROR, (struct diag_span){&first, 0, 1}, NULL, "1");
+	diag_add(list, DIAG_ERROR, span(&first, 2, 3), NULL, "2");
+	diag_add(list, DIAG_ERROR, span(&second, 0, 1), NULL, "3");
+	diag_add(list, DIAG_ERROR, span(&first, 0, 1), NULL, "0");
+	diag_add(list, DIAG_ERROR, span(&first, 0, 1), NULL, "1");
 	for (size_t i = 0; i < 4; i++) {
 		CU_ASSERT_FATAL(diag_nth(list, i, &view));
 		CU_ASSERT_EQUAL((size_t)atoi(view.message), i);
@@ -188,10 +193,10 @@ static void keeps_ten_and_counts_the_rest(void)
 	struct diag_source source = source_of("a", "0123456789abcdef");
 	begin();
 	for (size_t i = 0; i < 13; i++)
-		diag_add(list, DIAG_ERROR, (struct diag_span){&source, i, i + 1}, NULL, "%zu", i);
+		diag_add(list, DIAG_ERROR, span(&source, i, i + 1), NULL, "%zu", i);
 	CU_ASSERT_TRUE(diag_is_full(list));
 	/* A note to what was only counted goes nowhere. */
-	diag_note(list, (struct diag_span){&source, 0, 1}, "nowhere");
+	diag_note(list, span(&source, 0, 1), "nowhere");
 	CU_ASSERT_EQUAL(diag_error_count(list), 13);
 	const char *text = end_with(DIAG_PLAIN);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "error: 9\n"));
@@ -206,9 +211,9 @@ static void errors_take_the_place_of_warnings(void)
 	struct diag_view view;
 	begin();
 	for (size_t i = 0; i < 12; i++)
-		diag_add(list, DIAG_WARNING, (struct diag_span){&source, 0, 1}, NULL, "w");
+		diag_add(list, DIAG_WARNING, span(&source, 0, 1), NULL, "w");
 	CU_ASSERT_FALSE(diag_is_full(list));
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 1}, NULL, "e");
+	diag_add(list, DIAG_ERROR, span(&source, 0, 1), NULL, "e");
 	size_t n_errors = 0, n = 0;
 	for (; diag_nth(list, n, &view); n++)
 		n_errors += view.severity == DIAG_ERROR;
@@ -224,7 +229,7 @@ static void copies_all_text(void)
 	struct diag_source *source = malloc(sizeof *source);
 	*source = source_of(name, line);
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){source, 0, 1}, hint, "%s", line);
+	diag_add(list, DIAG_ERROR, span(source, 0, 1), hint, "%s", line);
 	memset(name, '?', 1);
 	memset(line, '?', 3);
 	memset(hint, '?', 1);
@@ -236,7 +241,7 @@ static void escapes_messages_hints_and_names(void)
 {
 	struct diag_source source = source_of("a\033b", "x");
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 1}, "\033[2J", "got '%s'", "\033]0;title\a");
+	diag_add(list, DIAG_ERROR, span(&source, 0, 1), "\033[2J", "got '%s'", "\033]0;title\a");
 	end_prints("a\\x1bb:1:1: error: got '\\x1b]0;title\\x07'\n  x\n  ^\n  hint: \\x1b[2J\n");
 }
 
@@ -266,7 +271,7 @@ static void colours_when_asked(void)
 {
 	struct diag_source source = source_of("a", "x");
 	begin();
-	diag_add(list, DIAG_ERROR, (struct diag_span){&source, 0, 1}, "h", "e");
+	diag_add(list, DIAG_ERROR, span(&source, 0, 1), "h", "e");
 	const char *text = end_with(DIAG_COLOUR);
 	CU_ASSERT_STRING_EQUAL(text, "\033[1ma:1:1:\033[m \033[1;31merror:\033[m e\n  x\n  \033[1;32m^\033[m\n  \033[36mhint:\033[m h\n");
 	FILE *file = tmpfile();

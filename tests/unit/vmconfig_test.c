@@ -83,26 +83,26 @@ static void unload(void)
 }
 
 /* Accepted; the caller looks at `config` and calls unload(). */
-#define LOADS(...)                                             \
-	do {                                                   \
-		int loaded = load(__VA_ARGS__, NULL);          \
-		if (loaded != 0)                               \
-			diag_print(diags, stdout, DIAG_PLAIN); \
-		CU_ASSERT_EQUAL_FATAL(loaded, 0);              \
+#define LOADS(...)                                                  \
+	do {                                                        \
+		int loaded = load(__VA_ARGS__, (const char *)NULL); \
+		if (loaded != 0)                                    \
+			diag_print(diags, stdout, DIAG_PLAIN);      \
+		CU_ASSERT_EQUAL_FATAL(loaded, 0);                   \
 	} while (0)
 
 /* Refused, with `n` errors of which the first holds that text. */
-#define REFUSES(n, text, ...)                                                  \
-	do {                                                                   \
-		struct diag_view view;                                         \
-		CU_ASSERT_EQUAL(load(__VA_ARGS__, NULL), -EINVAL);             \
-		CU_ASSERT_EQUAL(diag_error_count(diags), n);                   \
-		CU_ASSERT_FATAL(diag_nth(diags, 0, &view));                    \
-		if (!strstr(view.message, text))                               \
-			printf("\nexpected %s, got %s\n", text, view.message); \
-		CU_ASSERT_PTR_NOT_NULL(strstr(view.message, text));            \
-		CU_ASSERT_PTR_NULL(config.devices);                            \
-		unload();                                                      \
+#define REFUSES(n, text, ...)                                                    \
+	do {                                                                     \
+		struct diag_view view;                                           \
+		CU_ASSERT_EQUAL(load(__VA_ARGS__, (const char *)NULL), -EINVAL); \
+		CU_ASSERT_EQUAL(diag_error_count(diags), n);                     \
+		CU_ASSERT_FATAL(diag_nth(diags, 0, &view));                      \
+		if (!strstr(view.message, text))                                 \
+			printf("\nexpected %s, got %s\n", text, view.message);   \
+		CU_ASSERT_PTR_NOT_NULL(strstr(view.message, text));              \
+		CU_ASSERT_PTR_NULL(config.devices);                              \
+		unload();                                                        \
 	} while (0)
 
 static const struct lamp *lamp_at(size_t i)
