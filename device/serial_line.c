@@ -114,11 +114,18 @@ static bool is_for_ever(int error)
 	return error != ENOSPC && error != EDQUOT;
 }
 
+enum write_outcome {
+	WRITE_DONE,    /* something was written, or given up */
+	WRITE_EMPTY,   /* there was nothing to write */
+	WRITE_BLOCKED, /* the fd takes nothing now */
+};
+
 /*
- * Writes once. Returns whether to try again at once. The bytes are written
- * without the lock: others only append behind them.
+ * Writes once. The bytes are written without the lock: others only append
+ * behind them. After WRITE_EMPTY there may be bytes again by the time that the
+ * caller looks: a vCPU does not wait for the loop.
  */
-static bool write_once(struct serial_line *line)
+static enum write_outcome write_once(struct serial_line *line)
 {
 	struct host *host = line->dev->host;
 
@@ -128,14 +135,14 @@ static bool write_once(struct serial_line *line)
 	const uint8_t *bytes = line->out.data + line->out.head;
 	unlock(line);
 	if (len == 0)
-		return false;
+		return WRITE_EMPTY;
 
 	ssize_t n = write(line->out_watch.fd, bytes, len);
 	int error = n < 0 ? errno : 0;
 	if (error == EINTR)
-		return true;
+		return WRITE_DONE;
 	if (error == EAGAIN)
-		return false;
+		return WRITE_BLOCKED;
 
 	lock(line);
 	if (n < 0) {
@@ -150,7 +157,7 @@ static bool write_once(struct serial_line *line)
 			go_on(line);
 	}
 	unlock(line);
-	return true;
+	return WRITE_DONE;
 }
 
 /* Locked. Has the loop call when the fd takes more. */
@@ -186,14 +193,14 @@ static void write_out(void *opaque)
 {
 	struct serial_line *line = opaque;
 	struct host *host = line->dev->host;
-	bool again = true;
+	enum write_outcome outcome = WRITE_DONE;
 
-	for (int i = 0; i < 2 && again; i++)
-		again = write_once(line);
+	for (int i = 0; i < 2 && outcome == WRITE_DONE; i++)
+		outcome = write_once(line);
 	lock(line);
 	if (line->out.len == 0)
 		rest(line);
-	else if (!again)
+	else if (outcome == WRITE_BLOCKED)
 		wait_for_room(line);
 	else if (!line->out_waiting)
 		host->ops->defer(host, &line->out_work);
@@ -223,7 +230,7 @@ static void drain(struct serial_line *line)
 	uint64_t until_ms = host->ops->now_ms(host) + SERIAL_STALL_MS;
 
 	while (line->out.len > 0) {
-		if (write_once(line))
+		if (write_once(line) != WRITE_BLOCKED)
 			continue;
 		uint64_t now_ms = host->ops->now_ms(host);
 		struct pollfd fd = {.fd = line->out_watch.fd, .events = POLLOUT};

@@ -2,9 +2,13 @@
 
 #include <CUnit/CUnit.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/fakeloop.h"
@@ -220,6 +224,68 @@ static void output_reaches_the_fd(void)
 	CU_ASSERT_EQUAL(output(text, sizeof text), 7);
 	CU_ASSERT_EQUAL(memcmp(text, "Hello\r\n", 7), 0);
 	end();
+}
+
+/* ---- A vCPU and the loop at once ------------------------------------- */
+
+#define BUSY_BYTES 20000
+
+static struct host_work *_Atomic wanted_work;
+
+static void defer_to_main(struct host *host, struct host_work *work)
+{
+	(void)host;
+	atomic_store(&wanted_work, work);
+}
+
+static void run_wanted_work(void)
+{
+	struct host_work *work = atomic_exchange(&wanted_work, NULL);
+	if (work)
+		work->fn(work->opaque);
+}
+
+struct busy_vcpu {
+	int fd; /* where the bytes go */
+	atomic_bool done;
+};
+
+/* Sends the next byte as soon as the last one was written: often just when the loop has found the buffer empty. */
+static void *run_busy_vcpu(void *opaque)
+{
+	struct busy_vcpu *vcpu = opaque;
+	struct stat file = {0};
+	for (off_t i = 0; i < BUSY_BYTES; i++) {
+		for (unsigned tries = 0; tries < 100 && file.st_size < i; tries++)
+			fstat(vcpu->fd, &file);
+		for (volatile unsigned pause = (unsigned)i % 256; pause; pause--)
+			;
+		out(DATA, (uint8_t)i);
+	}
+	atomic_store(&vcpu->done, true);
+	return NULL;
+}
+
+/* A file is always ready, and epoll refuses it: whoever took "nothing left" for "blocked" lost the rest. */
+static void file_gets_every_byte_of_a_busy_vcpu(void)
+{
+	int fd = memfd_create("serial", MFD_CLOEXEC);
+	struct serial_config_board config = {.port = PORT, .gsi = GSI, .fd_in = -1, .fd_out = fd};
+	struct busy_vcpu vcpu = {.fd = fd};
+	pthread_t thread;
+
+	begin_with(&config);
+	struct host_ops ops = *loop.host.ops;
+	ops.defer = defer_to_main;
+	loop.host.ops = &ops;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_busy_vcpu, &vcpu), 0);
+	while (!atomic_load(&vcpu.done))
+		run_wanted_work();
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(loop.n_watches, 0);
+	device_destroy(dev);
+	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_END), BUSY_BYTES);
+	close(fd);
 }
 
 /* A driver that works by interrupts: 16 bytes for each. Returns how many it could send. */
@@ -646,6 +712,7 @@ static const struct test_case cases[] = {
 	{"registers keep their bits", registers_keep_their_bits},
 	{"modem status tells what changed", modem_status_tells_what_changed},
 	{"output reaches the fd", output_reaches_the_fd},
+	{"a file gets every byte of a busy vCPU", file_gets_every_byte_of_a_busy_vcpu},
 	{"slow reader slows the driver and loses nothing", slow_reader_slows_the_driver_and_loses_nothing},
 	{"draining wakes the driver", draining_wakes_the_driver},
 	{"stuck reader does not stop the guest", stuck_reader_does_not_stop_the_guest},
