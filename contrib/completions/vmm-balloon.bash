@@ -10,6 +10,15 @@ _vmm_balloon_options() {
 	vmm-balloon help "$1" 2>/dev/null | sed -n 's/^  \(-[a-zA-Z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'
 }
 
+# Whether the option $2 of the command $1 has its value in the next word: "--name NAME  help".
+_vmm_balloon_wants_value() {
+	case $2 in
+	--*=*) return 1 ;;
+	--*) vmm-balloon help "$1" 2>/dev/null | grep -q "^  \(-[a-zA-Z], \)\{0,1\}$2 [^ ]" ;;
+	*) return 1 ;;
+	esac
+}
+
 # Prints "property<TAB>type" for an option (--memory) or a driver (virtio-balloon).
 _vmm_balloon_properties() {
 	vmm-balloon devices --tables 2>/dev/null | awk -F '\t' -v of="$1" 'of != "" && ($1 == of || $2 == of) { print $3 "\t" $4 }'
@@ -111,11 +120,11 @@ _vmm_balloon() {
 	--*=*) _vmm_balloon_value "${word%%=*}" "${word#*=}" "${word%%=*}=" ;;
 	-*) COMPREPLY=($(compgen -W "$(_vmm_balloon_options "$command")" -- "$word")) ;;
 	*)
-		case $previous in
-		--help | --verbose | --schema | --*=*) _vmm_balloon_argument "$command" "$word" ;;
-		--*) _vmm_balloon_value "$previous" "$word" '' ;;
-		*) _vmm_balloon_argument "$command" "$word" ;;
-		esac
+		if _vmm_balloon_wants_value "$command" "$previous"; then
+			_vmm_balloon_value "$previous" "$word" ''
+		else
+			_vmm_balloon_argument "$command" "$word"
+		fi
 		;;
 	esac
 	${restore-}

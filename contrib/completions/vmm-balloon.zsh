@@ -65,8 +65,8 @@ _vmm_balloon_options() {
 	local line name rest
 	local -a specs
 	for line in ${(f)"$(vmm-balloon help $1 2>/dev/null)"}; do
-		[[ $line =~ '^  (-[a-zA-Z], )?(--[a-z-]+)( [^ ]+)?( +(.*))?$' ]] || continue
-		name=$match[2] rest=${${match[5]:-$name}//[\[\]:]/ }
+		[[ $line =~ '^  (-[a-zA-Z], )?(--[a-z-]+)(\[=[^]]*\])?( [^ ]+)?( +(.*))?$' ]] || continue
+		name=$match[2] rest=${${match[6]:-$name}//[\[\]:]/ }
 		case $name in
 		--kernel | --initramfs | --qmp) specs+=("${name}[$rest]:file:_files") ;;
 		--format) specs+=("${name}[$rest]:format:(yaml json)") ;;
@@ -74,7 +74,7 @@ _vmm_balloon_options() {
 		--name | --cmdline) specs+=("${name}[$rest]:text:") ;;
 		--help | --schema | --verbose) specs+=("${name}[$rest]") ;;
 		*)
-			if [[ -n $match[3] ]]; then
+			if [[ -n $match[4] ]]; then
 				specs+=("*${name}[$rest]:properties:{_vmm_balloon_string $name}")
 			else
 				specs+=("${name}[$rest]")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 
 import cases
@@ -32,6 +33,11 @@ CASES = [
     ("vmm-balloon run ", ["spec.yaml"], ["other.txt"]),
     ("vmm-balloon run --kernel vm", ["vmlinuz"], ["spec.yaml"]),
     ("vmm-balloon run spec.yaml --kernel=vm", ["vmlinuz"], []),
+    ("vmm-balloon run --verbose ", ["spec.yaml"], []),
+    ("vmm-balloon stop ", ["web-1"], ["spec.yaml"]),
+    ("vmm-balloon stop --force we", ["web-1"], []),
+    ("vmm-balloon balloon --wait=5 ", ["web-1"], []),
+    ("vmm-balloon balloon web-1 --", ["--wait"], ["--memory"]),
 ]
 
 SCRIPT = """
@@ -44,7 +50,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 def offered(line, folder, binary):
     command = ["bash", "-c", SCRIPT, "bash", os.path.join(FOLDER, "vmm-balloon.bash"), line]
-    result = subprocess.run(command, cwd=folder, env=cases.environment(binary), capture_output=True, text=True, timeout=60, check=False)
+    environment = {**cases.environment(binary), "XDG_RUNTIME_DIR": folder}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return result.stdout.split("\n"), result.stderr
 
 
@@ -58,16 +65,20 @@ def try_case(line, wanted, unwanted, folder, binary):
 
 def run(binary):
     results = []
+    vm = socket.socket(socket.AF_UNIX)
     folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"completions.{os.getpid()}")
     os.makedirs(folder)
     try:
         for name in ("spec.yaml", "other.txt", "vmlinuz"):
             with open(os.path.join(folder, name), "w", encoding="utf-8"):
                 pass
+        os.mkdir(os.path.join(folder, "vmm-balloon"))
+        vm.bind(os.path.join(folder, "vmm-balloon", "web-1.sock"))
         for line, wanted, unwanted in CASES:
             results.append((f"completion of '{line}'", *try_case(line, wanted, unwanted, folder, binary)))
     finally:
         shutil.rmtree(folder)
+        vm.close()
     if shutil.which("zsh"):
         result = subprocess.run(["zsh", "-n", os.path.join(FOLDER, "vmm-balloon.zsh")], capture_output=True, text=True, check=False)
         results.append(("zsh completion", "failed" if result.returncode else "passed", result.stderr))
