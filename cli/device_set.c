@@ -10,6 +10,7 @@
 #include "device/kbd_reset.h"
 #include "device/pvpanic.h"
 #include "device/registry.h"
+#include "kvm/acpi.h"
 #include "kvm/board.h"
 
 static int add(struct device_set *set, const struct device_class *class, const struct device_init *init, struct device **out, struct fail *why)
@@ -50,6 +51,8 @@ static int add_serial(struct device_set *set, struct host *host, const struct se
 	config.gsi = BOARD_IRQ_SERIAL;
 	return add(set, &serial_class, &(struct device_init){.id = "serial0", .config = &config, .host = host}, NULL, why);
 }
+
+_Static_assert(ACPI_SLP_TYP_S5 == ACPI_PM_SLP_TYP_S5, "the tables name the sleep type that the register takes");
 
 static int add_power(struct device_set *set, struct host *host, struct fail *why)
 {
