@@ -80,7 +80,7 @@ static int fail_running(int lock_fd, const char *name, struct fail *why)
 	ssize_t n = pread(lock_fd, pid, sizeof pid - 1, 0);
 
 	pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
-	fail(why, 0, "a VM named '%s' is already running (pid %s)", name, *pid ? pid : "unknown");
+	fail(why, 0, "a VM named '%s' is already running (pid %s); call this one otherwise with --name", name, *pid ? pid : "unknown");
 	return -EEXIST;
 }
 

@@ -115,7 +115,7 @@ static void one_name_one_vm(void)
 	CU_ASSERT_EQUAL(runtime_dir_claim(&first, "a", &why), 0);
 	CU_ASSERT_EQUAL(runtime_dir_listen(&first, NULL, &why), 0);
 	CU_ASSERT_EQUAL(runtime_dir_claim(&second, "a", &why), -EEXIST);
-	snprintf(expected, sizeof expected, "a VM named 'a' is already running (pid %d)", getpid());
+	snprintf(expected, sizeof expected, "a VM named 'a' is already running (pid %d); call this one otherwise with --name", getpid());
 	CU_ASSERT_STRING_EQUAL(why.text, expected);
 	CU_ASSERT_EQUAL(why.error, 0);
 	runtime_dir_release(&second);
