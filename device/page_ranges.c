@@ -43,8 +43,6 @@ size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 		if (!is_ram(pr, pfn))
 			continue;
 		valid++;
-		if (last && pfn - last->first < last->count)
-			continue;
 		if (last && pfn == last->first + last->count) {
 			last->count++;
 		} else if (last && pfn + 1 == last->first) {
