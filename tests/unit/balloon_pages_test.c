@@ -136,6 +136,12 @@ static void test_bad_buffers(void)
 	fg_kick(&fg, INFLATE);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 1);
 	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->pages, 2);
+	/* Halves of a page number on both sides of it make none. */
+	fg_desc(&fg, INFLATE, 0, FG_DATA(0), 2, D_NEXT, 1);
+	fg_desc(&fg, INFLATE, 2, FG_DATA(0) + 2, 2, 0, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->pages, 2);
 	CU_ASSERT_EQUAL(fakehost_end_log(), 1);
 	end();
 }
@@ -312,6 +318,22 @@ static void test_report_budget(void)
 	end();
 }
 
+/* Where a wakeup ends in the middle of a block that begins in the middle of a page, no page is lost. */
+static void test_report_budget_at_odd_addresses(void)
+{
+	begin();
+	fakehost_capture_log();
+	fg_desc(&fg, REPORT, 0, FAKE_HIGH_GPA, 40 * MIB, D_WRITE | D_NEXT, 1);
+	fg_desc(&fg, REPORT, 1, 0x400800, 48 * MIB, D_WRITE, 0);
+	fg_publish(&fg, REPORT, 0);
+	fg_kick(&fg, REPORT);
+	fakehost_settle(fg.fh, 10);
+	fakehost_end_log();
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), 1);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 88 * MIB - 4096);
+	end();
+}
+
 static void test_report_on_huge_pages(void)
 {
 	begin_with(F_REPORT, 2 * MIB);
@@ -372,6 +394,7 @@ static const struct test_case cases[] = {
 	{"report is rounded inwards", test_report_is_rounded_inwards},
 	{"report of everything", test_report_of_everything},
 	{"report budget", test_report_budget},
+	{"report budget at odd addresses", test_report_budget_at_odd_addresses},
 	{"report on huge pages", test_report_on_huge_pages},
 	{"report of readable buffers", test_report_of_readable_buffers},
 	{"poisoned pages stay", test_poisoned_pages_stay},

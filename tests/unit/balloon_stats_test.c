@@ -115,6 +115,7 @@ static void test_set_interval(void)
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1);
 	post(0, 0, 3, 8);
 	CU_ASSERT_EQUAL(balloon_set_stats_interval(fg.dev, 0), 0);
+	CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
 	fakehost_advance(fg.fh, 100000);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1);
 	get();

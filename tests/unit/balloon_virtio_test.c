@@ -238,6 +238,44 @@ static void test_reset_in_the_middle(void)
 	end();
 }
 
+static void test_queue_reset_in_the_middle(void)
+{
+	static uint32_t pfns[8192];
+	begin();
+	fg_init(&fg, F_RING_RESET);
+	for (size_t i = 0; i < sizeof pfns / sizeof pfns[0]; i++)
+		pfns[i] = 0x100000 + (uint32_t)i;
+	fg_send_pfns(&fg, 0, pfns, 8192);
+	fg_q_write(&fg, 0, CC_Q_RESET, 2, 1);
+	fakehost_forget_discards(fg.fh);
+	fg_queue_on(&fg, 0, 64);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 0);
+	end();
+}
+
+/* A driver on another CPU refills the ring as fast as it is emptied. */
+static void refill(struct fakehost *fh)
+{
+	(void)fh;
+	fg_publish(&fg, 0, 0);
+}
+
+static void test_endless_refill(void)
+{
+	const uint32_t pfn = 0x1000;
+	begin();
+	fg_init(&fg, 0);
+	fg.fh->before_discard = refill;
+	fg_send_pfns(&fg, 0, &pfn, 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 256);
+	fakehost_run_work(fg.fh);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 512);
+	fg.fh->before_discard = NULL;
+	end();
+}
+
 static const struct test_case cases[] = {
 	{"offers", test_offers},
 	{"both numberings", test_both_numberings},
@@ -250,6 +288,8 @@ static const struct test_case cases[] = {
 	{"budget", test_budget},
 	{"deflate overtakes", test_deflate_overtakes},
 	{"reset in the middle", test_reset_in_the_middle},
+	{"queue reset in the middle", test_queue_reset_in_the_middle},
+	{"endless refill", test_endless_refill},
 };
 
 TEST_SUITE(balloon_virtio, cases);

@@ -173,6 +173,23 @@ static void test_same_set_as_a_bitmap(void)
 	}
 }
 
+/* Page numbers of all sizes, up to the largest that 32 bits hold. */
+static void test_order_over_all_bits(void)
+{
+	static const struct gmem huge = {.regions = {{.gpa = 0, .len = 0xFFFFFFFFULL << PFN_SHIFT}}, .n_regions = 1, .page_size = 4096};
+	static uint8_t bytes[4 * 2000];
+	srandom(2);
+	for (unsigned shift = 0; shift < 32; shift++) {
+		for (size_t i = 0; i < 2000; i++)
+			store_le32(bytes + 4 * i, (uint32_t)(((uint64_t)random() << 2 ^ (uint64_t)random()) & 0xFFFFFFFF) >> shift);
+		page_ranges_init(pr, &huge);
+		page_ranges_add_le32(pr, bytes, 2000);
+		size_t n = page_ranges_finish(pr, &out);
+		for (size_t i = 1; i < n; i++)
+			CU_ASSERT_FATAL(out[i].gpa > out[i - 1].gpa + out[i - 1].len);
+	}
+}
+
 static const struct test_case cases[] = {
 	{"nothing", test_nothing},
 	{"ascending run", test_ascending_run},
@@ -185,6 +202,7 @@ static const struct test_case cases[] = {
 	{"runs and pages mix", test_runs_and_pages_mix},
 	{"full batch without neighbours", test_full_batch_without_neighbours},
 	{"same set as a bitmap", test_same_set_as_a_bitmap},
+	{"order over all bits", test_order_over_all_bits},
 };
 
 const struct test_suite page_ranges_suite = {.name = "page_ranges", .cases = cases, .n_cases = sizeof cases / sizeof cases[0], .init = init, .clean = clean};

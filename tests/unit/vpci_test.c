@@ -269,6 +269,21 @@ static void test_broken_queue(void)
 	end();
 }
 
+/* A message that a mask held back is not for the next driver. */
+static void test_reset_drops_pending_messages(void)
+{
+	begin_live(F_COUNTER);
+	fg_bar_write(&fg, fg.msix_table + 2 * 16 + 12, 4, 1);
+	post(1, 1);
+	fg_kick(&fg, 1);
+	CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_pba, 8), 4);
+	fg_status_write(&fg, 0);
+	CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_pba, 8), 0);
+	fg_bar_write(&fg, fg.msix_table + 2 * 16 + 12, 4, 0);
+	CU_ASSERT_EQUAL(fg.fh->n_msis, 0);
+	end();
+}
+
 static void test_intx(void)
 {
 	begin();
@@ -354,6 +369,7 @@ static const struct test_case cases[] = {
 	{"work waits for bus master", test_work_waits_for_bus_master},
 	{"generation", test_generation},
 	{"broken queue", test_broken_queue},
+	{"reset drops pending messages", test_reset_drops_pending_messages},
 	{"INTx", test_intx},
 	{"window", test_window},
 	{"power-on reset", test_power_on_reset},
