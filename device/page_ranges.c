@@ -32,10 +32,16 @@ static bool is_ram(struct page_ranges *pr, uint32_t pfn)
 	return pfn - pr->region_first < pr->region_count;
 }
 
+void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
+{
+	assert(pr->n_runs < PAGE_RANGES_MAX && run.count);
+	pr->runs[pr->n_runs++] = run;
+}
+
 size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 {
 	const uint8_t *p = pfns;
-	struct page_run *last = pr->n_runs ? &pr->runs[pr->n_runs - 1] : NULL;
+	uint32_t first = 0, count = 0; /* the run that grows: in registers, as it changes with every page */
 	size_t valid = 0;
 
 	for (size_t i = 0; i < n; i++, p += sizeof(uint32_t)) {
@@ -43,24 +49,21 @@ size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 		if (!is_ram(pr, pfn))
 			continue;
 		valid++;
-		if (last && pfn == last->first + last->count) {
-			last->count++;
-		} else if (last && pfn + 1 == last->first) {
-			last->first--;
-			last->count++;
+		if (count && pfn == first + count) {
+			count++;
+		} else if (count && pfn + 1 == first) {
+			first--;
+			count++;
 		} else {
-			assert(pr->n_runs < PAGE_RANGES_MAX);
-			last = &pr->runs[pr->n_runs++];
-			*last = (struct page_run){.first = pfn, .count = 1};
+			if (count)
+				page_ranges_add_run(pr, (struct page_run){.first = first, .count = count});
+			first = pfn;
+			count = 1;
 		}
 	}
+	if (count)
+		page_ranges_add_run(pr, (struct page_run){.first = first, .count = count});
 	return valid;
-}
-
-void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
-{
-	assert(pr->n_runs < PAGE_RANGES_MAX && run.count);
-	pr->runs[pr->n_runs++] = run;
 }
 
 /* ---- Sorting --------------------------------------------------------- */

@@ -19,7 +19,7 @@
 #define N_PAGES 65536u /* 256 MiB from FG_PAGES on */
 #define PAGES_PER_BUFFER 256u
 #define N_BUFFERS (N_PAGES / PAGES_PER_BUFFER)
-#define ROUNDS 5
+#define ROUNDS 5u
 #define ARRAYS 0x400000ULL /* guest address of the page numbers, N_PAGES * 4 bytes */
 
 static struct guest_ram ram;
