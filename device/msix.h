@@ -12,7 +12,7 @@
 #include "device/pci_function.h"
 
 #define MSIX_MAX_VECTORS 64
-#define MSIX_ENTRY_LEN 16u
+#define MSIX_ENTRY_LEN UINT64_C(16)
 #define MSIX_PBA_LEN 8u /* bytes: one quadword holds all pending bits */
 
 struct msix {

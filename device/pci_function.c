@@ -40,7 +40,7 @@ void pci_function_add_bar(struct pci_function *fn, unsigned index, uint32_t len_
 	bar->len = len_bytes;
 	bar->region = (struct io_region){.space = IO_MMIO, .len = len_bytes, .ops = ops, .opaque = opaque};
 	/* Sizing: the bits below the length, type bits among them, stay zero (PCI 3.0, section 6.2.5.1). */
-	store_le32(fn->writable + PCI_BASE_ADDRESS_0 + 4 * index, ~(len_bytes - 1));
+	store_le32(fn->writable + PCI_BASE_ADDRESS_0 + sizeof(uint32_t) * index, ~(len_bytes - 1));
 }
 
 unsigned pci_function_add_cap(struct pci_function *fn, uint8_t id, unsigned len_bytes)

@@ -67,7 +67,7 @@ static void update_decoding(struct pci_root *root, struct pci_function *fn)
 		struct pci_bar *bar = &fn->bars[i];
 		if (!bar->len)
 			continue;
-		uint64_t base = load_le32(fn->config + PCI_BASE_ADDRESS_0 + 4 * i) & PCI_BASE_ADDRESS_MEM_MASK;
+		uint64_t base = load_le32(fn->config + PCI_BASE_ADDRESS_0 + sizeof(uint32_t) * i) & PCI_BASE_ADDRESS_MEM_MASK;
 		bool wanted = enabled && is_in_window(root, base, bar->len);
 		if (bar->decoded && wanted && bar->region.base == base)
 			continue;
@@ -91,7 +91,7 @@ static int assign_bars(struct pci_root *root, struct pci_function *fn)
 		uint64_t base = (next + bar->len - 1) & ~((uint64_t)bar->len - 1);
 		if (!is_in_window(root, base, bar->len))
 			return -ENOSPC;
-		store_le32(fn->config + PCI_BASE_ADDRESS_0 + 4 * i, (uint32_t)base);
+		store_le32(fn->config + PCI_BASE_ADDRESS_0 + sizeof(uint32_t) * i, (uint32_t)base);
 		next = base + bar->len;
 	}
 	root->next_base = next;

@@ -39,7 +39,7 @@ static int load(const char *memory, const char *balloon, struct balloon_config *
 
 static void test_defaults(void)
 {
-	struct balloon_config c;
+	struct balloon_config c = {0};
 	CU_ASSERT_EQUAL(load("1G", "size=512M", &c), 0);
 	CU_ASSERT_STRING_EQUAL(text, "");
 	CU_ASSERT_EQUAL(c.size, 512 * MIB);
@@ -52,7 +52,7 @@ static void test_defaults(void)
 
 static void test_all_properties(void)
 {
-	struct balloon_config c;
+	struct balloon_config c = {0};
 	CU_ASSERT_EQUAL(load("1G", "size=0,deflate_on_oom=on,free_page_reporting=on,statistics=4294967295,id=b1,pci_device_id=31", &c), 0);
 	CU_ASSERT_TRUE(c.deflate_on_oom && c.free_page_reporting);
 	CU_ASSERT_EQUAL(c.statistics, UINT32_MAX);

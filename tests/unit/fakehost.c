@@ -53,7 +53,7 @@ static void io_unmap(struct host *host, struct io_region *region)
 	if (i == fh->n_regions) {
 		broken_promise(fh, "io_unmap of a region that is not mapped");
 	} else {
-		memmove(&fh->regions[i], &fh->regions[i + 1], (fh->n_regions - i - 1) * sizeof fh->regions[0]);
+		memmove(&fh->regions[i], &fh->regions[i + 1], (fh->n_regions - i - 1) * sizeof(struct io_region *));
 		fh->n_regions--;
 		region->mapped = false;
 	}
