@@ -1,7 +1,7 @@
 /*
  * The QMP server: many clients on one listening socket, each served in turn on
  * the event-loop thread through struct host's watch, timer and defer. No call
- * waits for a client or for the guest. man/vmm-balloon-qmp.7 is its reference.
+ * waits for a client or for the guest. The protocol is that of QEMU (its docs/interop/qmp-spec).
  *
  * Bounds. At most QMP_MAX_CLIENTS clients; a message of up to
  * QMP_MAX_MESSAGE bytes; while a client has more than QMP_OUT_PAUSE bytes of
