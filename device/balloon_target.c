@@ -136,9 +136,15 @@ void balloon_target_init(struct balloon *b, uint32_t target_pages)
 
 void balloon_target_set(struct balloon *b, uint32_t pages)
 {
-	if (pages != b->target_pages) {
-		b->target_pages = pages;
+	if (pages != b->target_pages)
 		b->target_was_read = false;
+	/*
+	 * The target that the driver has already is told to it again while it is
+	 * not there: Linux, once it deflated for want of memory, inflates again
+	 * only when the configuration changes.
+	 */
+	if (pages != b->target_pages || pages != b->actual_pages) {
+		b->target_pages = pages;
 		vpci_config_changed(&b->vpci);
 	}
 	if (!is_driver_ok(b))

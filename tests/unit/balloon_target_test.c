@@ -48,6 +48,7 @@ static void test_set_target(void)
 	target(32);
 	CU_ASSERT_EQUAL(fg_dc(&fg, DC_NUM_PAGES), 32 * PAGES_PER_MIB);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), 1);
+	actual(32);
 	target(32);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), 1);
 	CU_ASSERT_EQUAL(balloon_set_target(fg.dev, 128 * MIB), -ERANGE);
@@ -55,6 +56,21 @@ static void test_set_target(void)
 	CU_ASSERT_EQUAL(balloon_set_target(fg.dev, 128 * MIB - 1), 0);
 	balloon_get_state(fg.dev, &state);
 	CU_ASSERT_EQUAL(state.target_bytes, 128 * MIB - 4096);
+	end();
+}
+
+/* A driver that gave memory back on its own waits for a change of the configuration before it inflates again. */
+static void test_same_target_is_told_again(void)
+{
+	begin();
+	target(32);
+	actual(32);
+	fg_dc(&fg, DC_NUM_PAGES);
+	actual(31);
+	int irqs = (int)fg_irqs(&fg, 0);
+	target(32);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1);
+	CU_ASSERT_EQUAL(fg_dc(&fg, DC_NUM_PAGES), 32 * PAGES_PER_MIB);
 	end();
 }
 
@@ -260,6 +276,7 @@ static void test_state(void)
 
 static const struct test_case cases[] = {
 	{"set target", test_set_target},
+	{"same target is told again", test_same_target_is_told_again},
 	{"target without a driver", test_target_without_a_driver},
 	{"change and reached", test_change_and_reached},
 	{"stall", test_stall},
