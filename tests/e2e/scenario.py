@@ -88,20 +88,21 @@ class Scenario:
 # Checks that many scenarios take into their own list.
 
 # What a kernel says when firmware, tables or devices are wrong, or when it had to wait for them. Nothing is exempt.
-BLAME = re.compile(
-    r"Firmware Bug|ACPI (BIOS )?(Error|Warning|Exception)|ACPI: .*[Ii]nvalid|MMCONFIG.*not |not using MMCONFIG|BUG:|WARNING:|Oops|"
-    r"nobody cared|irq \d+: .*disabl|Out of puff|virtio.*([Ff]ail|[Ee]rror|invalid)|clocksource.*unstable|soft lockup|"
-    r"rcu.*stall|hung_task|blocked for more than|pci .*(can't|failed|invalid)|8250.*(fail|error)"
+# An extended regular expression for the guest's own grep: all of the log over the serial line takes too long.
+BLAME = (
+    "Firmware Bug|ACPI (BIOS )?(Error|Warning|Exception)|ACPI: .*[Ii]nvalid|MMCONFIG.*not |not using MMCONFIG|BUG:|WARNING:|Oops|"
+    "nobody cared|irq [0-9]+: .*disabl|Out of puff|virtio.*([Ff]ail|[Ee]rror|invalid)|clocksource.*unstable|soft lockup|"
+    "rcu.*stall|hung_task|blocked for more than|pci .*(can.t|failed|invalid)|8250.*(fail|error)"
 )
 
 
 @check
 def kernel_log_is_clean(self):
     """The guest's kernel found nothing to blame on the machine."""
-    lines = self.vm.sh("dmesg").splitlines()
-    bad = [line for line in lines if BLAME.search(line)]
-    assert len(lines) > 50, f"dmesg has {len(lines)} lines only"
-    assert not bad, "the guest's kernel complains:\n" + "\n".join(bad)
+    lines = int(self.vm.sh("dmesg | wc -l"))
+    assert lines > 50, f"dmesg has {lines} lines only"
+    bad = self.vm.sh(f"dmesg | grep -E '{BLAME}'", check=False)
+    assert not bad, f"the guest's kernel complains:\n{bad}"
 
 
 @check
