@@ -88,8 +88,9 @@ class Runtime(Scenario):
         vm.set_balloon(0)
         vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=48 2>/dev/null")
         digest = vm.sh("sha256sum /tmp/noise")
-        pid = vm.console.spawn("mem hold 96", "/tmp/held")
-        vm.console.wait_output("cat /tmp/held", "pages")
+        # Neighbours of pages that the balloon takes, one by one.
+        pid = vm.console.spawn("mem comb 192", "/tmp/held")
+        vm.console.wait_output("cat /tmp/held", "pages,")
         try:
             for _ in range(20):
                 vm.set_balloon(384 * MIB)

@@ -5,8 +5,9 @@
  *   mem touch MIB   writes to every page of MIB MiB of anonymous memory, then gives it back
  *   mem hold MIB    fills MIB MiB with data of its own, then waits for signals:
  *                   USR1: compares every byte and prints "intact" or "damaged"; TERM: ends
+ *   mem comb MIB    as hold, but gives every other page back first: what is held has free neighbours
  *
- * Both print "PAGES pages, HIGH above 4 GiB" when the memory is in use; HIGH
+ * All print "PAGES pages, HIGH above 4 GiB" when the memory is in use; HIGH
  * counts by physical addresses, as /proc/self/pagemap tells root
  * (Documentation/admin-guide/mm/pagemap.rst).
  */
@@ -111,27 +112,34 @@ static void touch(volatile u64 *memory, u64 pages)
 	report((u64 *)memory, pages);
 }
 
-static int is_intact(const u64 *memory, u64 pages)
+/* Every `step`th page is held. */
+static int is_intact(const u64 *memory, u64 pages, u64 step)
 {
-	for (u64 word = 0; word < pages * WORDS; word++)
-		if (memory[word] != pattern(word))
-			return 0;
+	for (u64 page = 0; page < pages; page += step)
+		for (u64 word = page * WORDS; word < (page + 1) * WORDS; word++)
+			if (memory[word] != pattern(word))
+				return 0;
 	return 1;
 }
 
-static _Noreturn void hold(u64 *memory, u64 pages)
+static _Noreturn void hold(u64 *memory, u64 pages, u64 step)
 {
 	u64 signals = 1UL << (SIGUSR1 - 1) | 1UL << (SIGTERM - 1);
 	call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&signals, 0, sizeof signals, 0, 0);
+	/* Small pages only: the kernel would not split a huge one at once. */
+	if (step > 1 && call(__NR_madvise, (long)memory, (long)(pages * PAGE), MADV_NOHUGEPAGE, 0, 0, 0) < 0)
+		die("cannot turn huge pages off");
 	for (u64 word = 0; word < pages * WORDS; word++)
 		memory[word] = pattern(word);
+	for (u64 page = 1; step > 1 && page < pages; page += step)
+		call(__NR_madvise, (long)(memory + page * WORDS), PAGE, MADV_DONTNEED, 0, 0, 0);
 	report(memory, pages);
 	for (;;) {
 		long signal = call(__NR_rt_sigtimedwait, (long)&signals, 0, 0, sizeof signals, 0, 0);
 		if (signal == SIGTERM)
 			leave(0);
 		if (signal == SIGUSR1)
-			print(is_intact(memory, pages) ? "intact\n" : "damaged\n");
+			print(is_intact(memory, pages, step) ? "intact\n" : "damaged\n");
 	}
 }
 
@@ -148,13 +156,17 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 {
 	char **argv = (char **)(stack + 1);
 	if (stack[0] != 3)
-		die("usage: mem touch|hold MIB");
+		die("usage: mem touch|hold|comb MIB");
 	u64 pages = parse(argv[2]) << 8;
 	long memory = call(__NR_mmap, 0, (long)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory < 0 && memory > -4096)
 		die("cannot map that much");
 	if (argv[1][0] == 'h')
-		hold((u64 *)memory, pages);
+		hold((u64 *)memory, pages, 1);
+	if (argv[1][0] == 'c')
+		hold((u64 *)memory, pages, 2);
+	if (argv[1][0] != 't')
+		die("there are touch, hold and comb");
 	touch((u64 *)memory, pages);
 	leave(0);
 }
