@@ -137,6 +137,7 @@ void qmp_emit_host_event(struct qmp_events *events, const struct host_event *eve
 	case HOST_EVENT_POWEROFF: /* what became of these is told in a note */
 	case HOST_EVENT_RESET:
 	case HOST_EVENT_BALLOON_READY:
+	case HOST_EVENT_BALLOON_HINTED:
 		break;
 	}
 }

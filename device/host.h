@@ -60,6 +60,7 @@ struct gmem_range {
 struct discard_result {
 	uint64_t discarded_bytes; /* given back to the host */
 	uint64_t failed_bytes;	  /* refused by the host, or part of a huge page that is not whole */
+	uint64_t written_bytes;	  /* discard_unwritten: left alone, since the guest has written them */
 	int error;		  /* the first errno seen, 0 for none */
 };
 
@@ -131,6 +132,7 @@ enum host_event_kind {
 	HOST_EVENT_BALLOON_STALLED, /* value: actual, bytes; the target was not approached for a while */
 	HOST_EVENT_BALLOON_OOM,	    /* value: actual, bytes, after the guest deflated on its own */
 	HOST_EVENT_BALLOON_READY,   /* the guest's driver set DRIVER_OK */
+	HOST_EVENT_BALLOON_HINTED,  /* value: bytes given back; a free page hinting run has ended */
 };
 
 struct host_event {
@@ -159,6 +161,30 @@ struct host_ops {
 	 * host pages only; what could not be freed keeps its contents.
 	 */
 	void (*discard)(struct host *host, const struct gmem_range *ranges, size_t n, struct discard_result *result);
+
+	/*
+	 * Begins to note which pages the guest writes, all of RAM, or ends it and
+	 * forgets them. Every write that a vCPU makes after the return of
+	 * watch_writes(true) is noted. 0, or -errno: it is not watched then. Ending
+	 * what has not begun is fine; beginning twice begins anew.
+	 */
+	int (*watch_writes)(struct host *host, bool on);
+
+	/*
+	 * Event-loop thread only, no device's lock held. When hold_vcpus() returns
+	 * no vCPU runs guest code or a device's callback; release_vcpus() lets those
+	 * go on that it stopped and returns the microseconds that it took in all.
+	 * Not nested.
+	 */
+	void (*hold_vcpus)(struct host *host);
+	uint64_t (*release_vcpus)(struct host *host);
+
+	/*
+	 * Like discard, between hold_vcpus() and release_vcpus() and while writes
+	 * are watched: pages that were written since are left alone, and so is
+	 * everything when the host cannot tell (counted as failed).
+	 */
+	void (*discard_unwritten)(struct host *host, const struct gmem_range *ranges, size_t n, struct discard_result *result);
 
 	/* Milliseconds of a monotonic clock. */
 	uint64_t (*now_ms)(struct host *host);

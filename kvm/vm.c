@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm/board.h"
@@ -15,6 +16,7 @@
 #include "kvm/discard.h"
 #include "kvm/event_queue.h"
 #include "kvm/iobus.h"
+#include "kvm/write_watch.h"
 #include "util/log.h"
 
 struct vm {
@@ -24,6 +26,8 @@ struct vm {
 	struct iobus pio, mmio;
 	struct vcpu_group *vcpus; /* NULL: not started */
 	bool paused;
+	struct write_watch writes;
+	struct timespec held_since;
 	struct event_queue events;
 	struct host_work events_work;
 	atomic_flag death_claimed; /* by the first vCPU that dies */
@@ -70,6 +74,38 @@ static void op_discard(struct host *host, const struct gmem_range *ranges, size_
 	discard_ranges(vm_of(host)->params.ram, ranges, n, result);
 }
 
+static int op_watch_writes(struct host *host, bool on)
+{
+	struct vm *vm = vm_of(host);
+	if (on)
+		return write_watch_start(&vm->writes, vm->fd);
+	write_watch_stop(&vm->writes, vm->fd);
+	return 0;
+}
+
+static void op_hold_vcpus(struct host *host)
+{
+	struct vm *vm = vm_of(host);
+	clock_gettime(CLOCK_MONOTONIC, &vm->held_since);
+	if (vm->vcpus && !vm->paused)
+		vcpu_group_pause(vm->vcpus);
+}
+
+static uint64_t op_release_vcpus(struct host *host)
+{
+	struct vm *vm = vm_of(host);
+	struct timespec now;
+	if (vm->vcpus && !vm->paused)
+		vcpu_group_resume(vm->vcpus);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)((now.tv_sec - vm->held_since.tv_sec) * 1000000 + (now.tv_nsec - vm->held_since.tv_nsec) / 1000);
+}
+
+static void op_discard_unwritten(struct host *host, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+{
+	write_watch_discard(&vm_of(host)->writes, vm_of(host)->fd, ranges, n, result);
+}
+
 static uint64_t op_now_ms(struct host *host)
 {
 	(void)host;
@@ -114,6 +150,10 @@ static const struct host_ops vm_host_ops = {
 	.irq_set = op_irq_set,
 	.msi_send = op_msi_send,
 	.discard = op_discard,
+	.watch_writes = op_watch_writes,
+	.hold_vcpus = op_hold_vcpus,
+	.release_vcpus = op_release_vcpus,
+	.discard_unwritten = op_discard_unwritten,
 	.now_ms = op_now_ms,
 	.timer_arm = op_timer_arm,
 	.timer_cancel = op_timer_cancel,
@@ -188,6 +228,7 @@ int vm_create(struct vm **out, const struct vm_params *params, struct fail *why)
 	vm->fd = fd;
 	iobus_init(&vm->pio, IO_PIO);
 	iobus_init(&vm->mmio, IO_MMIO);
+	write_watch_init(&vm->writes, params->ram);
 	event_queue_init(&vm->events);
 	vm->events_work = (struct host_work){.fn = deliver_events, .opaque = vm};
 	vm->death_work = (struct host_work){.fn = deliver_death, .opaque = vm};
@@ -202,6 +243,7 @@ void vm_destroy(struct vm *vm)
 	vcpu_group_destroy(vm->vcpus);
 	close(vm->fd);
 	event_queue_finish(&vm->events);
+	write_watch_finish(&vm->writes);
 	iobus_finish(&vm->mmio);
 	iobus_finish(&vm->pio);
 	free(vm);
@@ -245,6 +287,7 @@ int vm_reset(struct vm *vm, struct fail *why)
 {
 	vcpu_group_destroy(vm->vcpus);
 	vm->vcpus = NULL;
+	write_watch_stop(&vm->writes, -1);
 	event_queue_clear(&vm->events);
 	vm->somebody_died = false;
 	atomic_flag_clear(&vm->death_claimed);

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/unit/fakewatch.h"
+
 #define GUARD_LEN (2ULL << 20) /* on both sides, and the alignment of what is between */
 #define ROOM_DISCARDS 65536
 
@@ -85,7 +87,9 @@ uint64_t fakehost_read(struct fakehost *fh, enum io_space space, uint64_t addres
 	struct io_region region = find_region(fh, space, address, size);
 	if (!region.ops)
 		return all_ones;
+	fakehost_enter_guest(fh);
 	value = region.ops->read(region.opaque, address - region.base, size);
+	fakehost_leave_guest(fh);
 	if (value & ~all_ones)
 		broken_promise(fh, "a read returned more bits than it was asked for");
 	return value & all_ones;
@@ -99,8 +103,11 @@ void fakehost_write(struct fakehost *fh, enum io_space space, uint64_t address, 
 		return;
 	}
 	struct io_region region = find_region(fh, space, address, size);
-	if (region.ops)
-		region.ops->write(region.opaque, address - region.base, size, size == 8 ? value : value & ((1ULL << 8 * size) - 1));
+	if (!region.ops)
+		return;
+	fakehost_enter_guest(fh);
+	region.ops->write(region.opaque, address - region.base, size, size == 8 ? value : value & ((1ULL << 8 * size) - 1));
+	fakehost_leave_guest(fh);
 }
 
 /* ---- Interrupts ------------------------------------------------------ */
@@ -343,6 +350,10 @@ static const struct host_ops fake_ops = {
 	.irq_set = irq_set,
 	.msi_send = msi_send,
 	.discard = discard,
+	.watch_writes = fakewatch_watch,
+	.hold_vcpus = fakewatch_hold,
+	.release_vcpus = fakewatch_release,
+	.discard_unwritten = fakewatch_discard,
 	.now_ms = now_ms,
 	.timer_arm = timer_arm,
 	.timer_cancel = timer_cancel,
@@ -372,6 +383,7 @@ struct fakehost *fakehost_create_sized(uint64_t page_size_bytes, uint64_t low_le
 	struct fakehost *fh = calloc(1, sizeof *fh);
 	assert(fh);
 	pthread_mutex_init(&fh->lock, NULL);
+	pthread_rwlock_init(&fh->guest, NULL);
 	fh->host.ops = &fake_ops;
 	fh->host.gmem.page_size = page_size_bytes;
 	fh->now_ms = 1000;
@@ -390,8 +402,10 @@ void fakehost_destroy(struct fakehost *fh)
 {
 	if (!fh)
 		return;
+	fakewatch_finish(fh);
 	for (size_t i = 0; i < fh->host.gmem.n_regions; i++)
 		munmap(fh->map[i], fh->map_len[i]);
+	pthread_rwlock_destroy(&fh->guest);
 	pthread_mutex_destroy(&fh->lock);
 	free(fh->discards);
 	free(fh);

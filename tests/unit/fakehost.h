@@ -20,7 +20,7 @@
 #define FAKE_MAX_GSI 32
 #define FAKE_MAX_MSI 64
 #define FAKE_MAX_EVENTS 64
-#define FAKE_N_EVENT_KINDS (HOST_EVENT_BALLOON_READY + 1)
+#define FAKE_N_EVENT_KINDS (HOST_EVENT_BALLOON_HINTED + 1)
 
 struct fakehost {
 	struct host host; /* first: the ops find the rest by it */
@@ -50,6 +50,15 @@ struct fakehost {
 	void (*before_discard)(struct fakehost *fh); /* called without the fake's lock, NULL for none */
 	void (*discard)(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result); /* NULL: madvise */
 
+	/* Watching writes (fakewatch.c) */
+	int watch_error;  /* what watch_writes(true) returns, 0 to watch */
+	uint64_t watches; /* times that it began */
+	bool watching;
+	uint8_t *written[GMEM_MAX_REGIONS]; /* a byte a page since it began last */
+	pthread_rwlock_t guest;		    /* for writing while the vCPUs are held */
+	bool held;
+	uint64_t holds;
+
 	/* Time and work */
 	uint64_t now_ms;
 	struct host_timer *timers;
@@ -74,6 +83,14 @@ void fakehost_destroy(struct fakehost *fh);
 
 /* Guest RAM at gpa; asserts that it is RAM. */
 void *fakehost_ram(struct fakehost *fh, uint64_t gpa, uint64_t len);
+
+/*
+ * Around what a thread that plays a vCPU does to guest memory by itself: it
+ * does not go on while the vCPUs are held. fakehost_read() and _write() do it
+ * on their own.
+ */
+void fakehost_enter_guest(struct fakehost *fh);
+void fakehost_leave_guest(struct fakehost *fh);
 
 /* What a vCPU does. RAM wins, then the region mapped first; nobody: all-ones, dropped. */
 uint64_t fakehost_read(struct fakehost *fh, enum io_space space, uint64_t address, unsigned size);
