@@ -17,8 +17,12 @@
 #define PCI_DEVICE_MODERN 0x1040 /* plus the device type (section 4.1.2.1) */
 #define ISR_QUEUE 1
 #define ISR_CONFIG 2
-#define TRANSPORT_FEATURES (1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << F_RING_RESET)
-#define F_RING_RESET 40 /* VIRTIO_F_RING_RESET, which older kernel headers lack */
+#define TRANSPORT_FEATURES \
+	(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << F_RING_RESET | 1ULL << F_SUSPEND)
+/* Kernel headers know them late or not yet. */
+#define F_RING_RESET 40 /* VIRTIO_F_RING_RESET */
+#define F_SUSPEND 43	/* VIRTIO_F_SUSPEND, VIRTIO 1.4 section 6 */
+#define S_SUSPEND 16	/* device status bit, section 2.1 */
 
 /* What a driver may set; NEEDS_RESET is the device's. */
 #define DRIVER_STATUS (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_FAILED)
@@ -43,6 +47,22 @@ static bool is_running(const struct vpci *vpci)
 bool vpci_is_live(const struct vpci *vpci)
 {
 	return is_running(vpci) && pci_function_is_master(&vpci->fn);
+}
+
+bool vpci_is_suspending(const struct vpci *vpci)
+{
+	return vpci->suspending;
+}
+
+bool vpci_is_suspended(const struct vpci *vpci)
+{
+	return vpci->status & S_SUSPEND;
+}
+
+void vpci_settle(struct vpci *vpci)
+{
+	if (vpci->type->settled)
+		vpci->type->settled(vpci);
 }
 
 /* ---- Interrupts ------------------------------------------------------ */
@@ -89,6 +109,10 @@ uint8_t vpci_take_isr(struct vpci *vpci)
  */
 void vpci_config_changed(struct vpci *vpci)
 {
+	if (vpci_is_suspended(vpci)) {
+		vpci->config_is_late = true;
+		return;
+	}
 	if (vpci->config_was_read) {
 		vpci->generation++;
 		vpci->config_was_read = false;
@@ -156,6 +180,18 @@ void vpci_kick(struct vpci *vpci, unsigned index)
 		run_queue(vpci, index);
 }
 
+/* Nothing is in work any more: the driver sees that the device is suspended. */
+static void suspend_when_idle(struct vpci *vpci)
+{
+	if (!vpci->suspending || (vpci->type->is_busy && vpci->type->is_busy(vpci)))
+		return;
+	vpci->suspending = false;
+	vpci->pending = 0;
+	vpci->status = (uint8_t)((vpci->status & ~VIRTIO_CONFIG_S_DRIVER_OK) | S_SUSPEND);
+	if (vpci->type->suspended)
+		vpci->type->suspended(vpci);
+}
+
 /* Deferred work; also when the driver made the function a bus master. */
 static void run_pending(void *opaque)
 {
@@ -165,6 +201,8 @@ static void run_pending(void *opaque)
 	vpci->pending = 0;
 	for (; queues; queues &= queues - 1)
 		run_queue(vpci, (unsigned)__builtin_ctz(queues));
+	suspend_when_idle(vpci);
+	vpci_settle(vpci);
 	pthread_mutex_unlock(&vpci->dev->lock);
 }
 
@@ -218,6 +256,8 @@ static void reset_virtio(struct vpci *vpci)
 	vpci->queue_select = 0;
 	vpci->config_vector = VIRTIO_MSI_NO_VECTOR;
 	vpci->msix.pending = 0; /* of the table and of MSI-X itself nothing changes: they are PCI's */
+	vpci->suspending = vpci->config_is_late = false;
+	vpci->status &= (uint8_t)~S_SUSPEND; /* what the type changes now is no late change */
 	vpci->type->reset(vpci);
 	vpci->status = 0;
 	vpci->isr = 0;
@@ -229,11 +269,39 @@ static bool is_acceptable(const struct vpci *vpci)
 	return !(vpci->driver_features & ~vpci->offered) && (vpci->driver_features >> VIRTIO_F_VERSION_1 & 1);
 }
 
-/* Bits are only ever added, until 0 resets; a step that is not allowed yet is left out. */
+static void run_all(struct vpci *vpci)
+{
+	for (unsigned i = 0; i < vpci->type->n_queues; i++)
+		run_queue(vpci, i);
+}
+
+/* Kicks went unheard and changes untold. */
+static void resume(struct vpci *vpci)
+{
+	bool is_late = vpci->config_is_late;
+	vpci->status = (uint8_t)((vpci->status & ~S_SUSPEND) | VIRTIO_CONFIG_S_DRIVER_OK);
+	vpci->config_is_late = false;
+	if (vpci->type->resumed)
+		vpci->type->resumed(vpci);
+	if (is_late)
+		vpci_config_changed(vpci);
+	run_all(vpci);
+}
+
+/*
+ * Bits are only ever added, until 0 resets; a step that is not allowed yet is
+ * left out. The exception is suspension, which takes DRIVER_OK away until the
+ * driver sets it again; before DRIVER_OK its bit means nothing (section 2.9).
+ */
 void vpci_write_status(struct vpci *vpci, uint8_t value)
 {
 	if (value == 0) {
 		reset_virtio(vpci);
+		return;
+	}
+	if (vpci_is_suspended(vpci)) {
+		if (value & VIRTIO_CONFIG_S_DRIVER_OK)
+			resume(vpci);
 		return;
 	}
 	uint8_t added = value & DRIVER_STATUS & ~vpci->status;
@@ -241,13 +309,16 @@ void vpci_write_status(struct vpci *vpci, uint8_t value)
 		added &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
 	if (!((vpci->status | added) & VIRTIO_CONFIG_S_FEATURES_OK))
 		added &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
+	bool suspend = (value & S_SUSPEND) && is_running(vpci) && vpci_has_feature(vpci, F_SUSPEND);
 	vpci->status |= added;
 
-	if (!(added & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	vpci->type->driver_ok(vpci);
-	for (unsigned i = 0; i < vpci->type->n_queues; i++)
-		run_queue(vpci, i);
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK) {
+		vpci->type->driver_ok(vpci);
+		run_all(vpci);
+	} else if (suspend) {
+		vpci->suspending = true;
+		suspend_when_idle(vpci);
+	}
 }
 
 /* ---- Configuration space --------------------------------------------- */
@@ -289,6 +360,7 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 
 	if (offset == window_data(vpci) && window_target(vpci, &target, &len)) {
 		vpci_bar_write(vpci, target, len, load_le32(fn->config + offset));
+		vpci_settle(vpci);
 		return;
 	}
 	bool is_command = offset < PCI_COMMAND + 2 && offset + size > PCI_COMMAND;
@@ -302,6 +374,7 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 	vpci->is_master = pci_function_is_master(fn);
 	if (!was_master && vpci_is_live(vpci))
 		run_later(vpci, (1u << vpci->type->n_queues) - 1);
+	vpci_settle(vpci);
 }
 
 static const struct pci_function_ops function_ops = {.config_read = config_read, .config_written = config_written};
@@ -376,5 +449,6 @@ void vpci_power_on_reset(struct vpci *vpci)
 	vpci->is_master = false;
 	msix_reset(&vpci->msix);
 	reset_virtio(vpci);
+	vpci_settle(vpci);
 	pthread_mutex_unlock(&vpci->dev->lock);
 }

@@ -12,7 +12,7 @@
  *                 0x1800   MSI-X pending bits
  *
  * Offered besides the type's own features: VERSION_1 (without which the device
- * refuses to work), INDIRECT_DESC, EVENT_IDX, RING_RESET.
+ * refuses to work), INDIRECT_DESC, EVENT_IDX, RING_RESET, SUSPEND.
  *
  * Kicks are served on the vCPU thread that trapped, a bounded amount of work
  * at a time; what is left goes on from the event loop.
@@ -57,6 +57,20 @@ struct vpci_type {
 	/* The queue is about to vanish: forget everything that came from it. */
 	void (*queue_reset)(struct vpci *vpci, unsigned index);
 
+	/*
+	 * SUSPEND (section 2.9): while vpci_is_suspending() queue_run takes no new
+	 * chain; once is_busy() says that those in work are returned, the device is
+	 * suspended, its configuration stands still and queue_run is not called.
+	 * resumed: it goes on; the configuration may change, and the queues are run
+	 * right after. Each may be NULL: never busy, nothing to do.
+	 */
+	bool (*is_busy)(const struct vpci *vpci);
+	void (*suspended)(struct vpci *vpci);
+	void (*resumed)(struct vpci *vpci);
+
+	/* After each of the driver's accesses and each piece of deferred work; or NULL. */
+	void (*settled)(struct vpci *vpci);
+
 	/* The driver reset the device, or power-on: forget everything that came from the driver. Queues are gone already. */
 	void (*reset)(struct vpci *vpci);
 };
@@ -81,6 +95,8 @@ struct vpci {
 	uint16_t queue_select, config_vector;
 	uint8_t status, generation, isr;
 	bool config_was_read; /* since `generation` was last raised */
+	bool config_is_late;  /* it changed while the device was suspended */
+	bool suspending;      /* the driver asked for it, and chains are in work */
 	bool is_master;	      /* Command.BusMaster when Command was last written */
 
 	struct vpci_queue queues[VPCI_MAX_QUEUES];
@@ -109,10 +125,14 @@ bool vpci_has_feature(const struct vpci *vpci, unsigned bit);
 /* DRIVER_OK is set, nothing is wrong, and the function may reach memory. */
 bool vpci_is_live(const struct vpci *vpci);
 
+/* The driver waits until what is in work is returned; it has been, and waits to be resumed. */
+bool vpci_is_suspending(const struct vpci *vpci);
+bool vpci_is_suspended(const struct vpci *vpci);
+
 /* Interrupts the driver if it wants to know of what was pushed to the queue. */
 void vpci_signal_queue(struct vpci *vpci, unsigned index);
 
-/* Device configuration changed: raises the generation and tells a live driver. */
+/* Device configuration changed: raises the generation and tells a live driver, a suspended one when it resumes. */
 void vpci_config_changed(struct vpci *vpci);
 
 /* A line about something that the driver did wrong; one a second for all of the device. */

@@ -111,10 +111,12 @@ static void write_address(struct vpci *vpci, uint32_t offset, uint32_t value)
 	*reg = (*reg & ~(0xFFFFFFFFULL << shift)) | (uint64_t)value << shift;
 }
 
-/* A write counts only at a field's own offset and width. */
+/* A write counts only at a field's own offset and width; while the device is suspended, only the status. */
 static void common_write(struct vpci *vpci, uint32_t offset, unsigned size, uint64_t value)
 {
 	bool is_address = offset >= QUEUE_DESC && offset < QUEUE_USED + 8;
+	if (vpci_is_suspended(vpci) && offset != STATUS)
+		return;
 	if (is_address && size == 8 && offset % 8 == 0) {
 		write_address(vpci, offset, (uint32_t)value);
 		write_address(vpci, offset + 4, (uint32_t)(value >> 32));
@@ -155,6 +157,8 @@ static uint64_t device_config_read(struct vpci *vpci, uint32_t offset, unsigned 
 static void device_config_write(struct vpci *vpci, uint32_t offset, unsigned size, uint64_t value)
 {
 	uint8_t bytes[8];
+	if (vpci_is_suspended(vpci))
+		return;
 	store_le64(bytes, value);
 	vpci->type->config_write(vpci, offset, bytes, size);
 }
@@ -212,6 +216,7 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 	struct vpci *vpci = opaque;
 	pthread_mutex_lock(&vpci->dev->lock);
 	vpci_bar_write(vpci, offset, size, value);
+	vpci_settle(vpci);
 	pthread_mutex_unlock(&vpci->dev->lock);
 }
 

@@ -27,6 +27,7 @@ void vpci_write_status(struct vpci *vpci, uint8_t value);
 void vpci_enable_queue(struct vpci *vpci, struct vpci_queue *queue);
 void vpci_reset_queue(struct vpci *vpci, struct vpci_queue *queue);
 void vpci_kick(struct vpci *vpci, unsigned index);
+void vpci_settle(struct vpci *vpci);	  /* at the end of each access that may change something */
 uint8_t vpci_take_isr(struct vpci *vpci); /* reads and clears */
 
 #endif

@@ -32,9 +32,10 @@
 #define F_EVENT_IDX FG_BIT(29)
 #define F_VERSION_1 FG_BIT(32)
 #define F_RING_RESET FG_BIT(40)
+#define F_SUSPEND FG_BIT(43)
 
 /* Device status bits. */
-enum { S_ACK = 1, S_DRIVER = 2, S_DRIVER_OK = 4, S_FEATURES_OK = 8, S_NEEDS_RESET = 0x40, S_FAILED = 0x80 };
+enum { S_ACK = 1, S_DRIVER = 2, S_DRIVER_OK = 4, S_FEATURES_OK = 8, S_SUSPEND = 0x10, S_NEEDS_RESET = 0x40, S_FAILED = 0x80 };
 
 /* Common configuration, by offset. */
 enum {

@@ -154,7 +154,7 @@ static void test_identity(void)
 	begin();
 	CU_ASSERT_EQUAL(fg_pcicfg(&fg, 0, 4), 0x10441AF4);
 	CU_ASSERT_EQUAL(fg_pcicfg(&fg, 0x2C, 4), 0x10441AF4);
-	CU_ASSERT_EQUAL(fg_offered(&fg), F_COUNTER | F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_RING_RESET);
+	CU_ASSERT_EQUAL(fg_offered(&fg), F_COUNTER | F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_RING_RESET | F_SUSPEND);
 	CU_ASSERT_EQUAL(fg_cc(&fg, CC_NUM_QUEUES, 2), 2);
 	CU_ASSERT_EQUAL(fg.n_vectors, 3);
 	CU_ASSERT_EQUAL(fg_q(&fg, 0, CC_Q_SIZE, 2), 128);
