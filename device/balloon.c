@@ -40,12 +40,29 @@ static const struct schema_prop props[] = {
 		.example = "on",
 	},
 	{
+		.name = "free_page_hinting",
+		.type = SCHEMA_BOOL,
+		.offset = OFFSET(free_page_hinting),
+		.help = "Let the host ask for free pages, which go back to it unless the guest has written them",
+		.example = "on",
+	},
+	{
 		.name = "statistics",
 		.type = SCHEMA_UINT,
 		.offset = OFFSET(statistics),
 		.max = UINT32_MAX,
 		.help = "Ask the guest for memory statistics every so many seconds; 0 only on demand",
 		.example = "10",
+	},
+	{
+		.name = "stall_timeout",
+		.type = SCHEMA_UINT,
+		.offset = OFFSET(stall_timeout),
+		.def = 10,
+		.min = 1,
+		.max = 86400,
+		.help = "Seconds without progress towards the target after which it counts as stalled",
+		.example = "30",
 	},
 	{
 		.name = "id",
@@ -115,16 +132,20 @@ static int create(const struct device_init *init, struct device **out)
 	if (err)
 		goto out_device;
 	page_ranges_init(&b->batch, &init->host->gmem);
+	pthread_mutex_init(&b->view.lock, NULL);
 	balloon_stats_init(b, config->statistics);
-	balloon_target_init(b, (uint32_t)(config->size >> PFN_SHIFT));
+	balloon_hint_init(b);
+	balloon_target_init(b, (uint32_t)(config->size >> PFN_SHIFT), config->stall_timeout);
 	err = vpci_init(&b->vpci, &b->dev, &balloon_vpci_type, balloon_offer(config), init->pci, (unsigned)config->pci_device_id);
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, init->id, "no place on the PCI bus: %s", strerror(-err));
 		goto out_map;
 	}
+	balloon_publish(b);
 	*out = &b->dev;
 	return 0;
 out_map:
+	pthread_mutex_destroy(&b->view.lock);
 	balloon_map_finish(&b->map);
 out_device:
 	device_finish(&b->dev);
@@ -147,36 +168,16 @@ static void destroy(struct device *dev)
 {
 	struct balloon *b = balloon_of(dev);
 	vpci_finish(&b->vpci);
+	balloon_hint_forget(b);
 	dev->host->ops->timer_cancel(dev->host, &b->stats_timer);
 	dev->host->ops->timer_cancel(dev->host, &b->stall_timer);
+	pthread_mutex_destroy(&b->view.lock);
 	balloon_map_finish(&b->map);
 	device_finish(dev);
 	free(b);
 }
 
 /* ---- Public calls ---------------------------------------------------- */
-
-void balloon_get_state(struct device *dev, struct balloon_state *state)
-{
-	struct balloon *b = balloon_of(dev);
-	pthread_mutex_lock(&dev->lock);
-	*state = (struct balloon_state){
-		.target_bytes = (uint64_t)b->target_pages << PFN_SHIFT,
-		.actual_bytes = (uint64_t)b->actual_pages << PFN_SHIFT,
-		.offered_features = b->vpci.offered,
-		.negotiated_features = vpci_features(&b->vpci),
-		.status = b->vpci.status,
-		.driver_ok = b->vpci.status & VIRTIO_CONFIG_S_DRIVER_OK,
-		.stalled = b->stalled,
-		.oom_deflations = b->oom_deflations,
-		.stats_time_s = b->stats_time_s,
-		.stats_interval_s = b->stats_interval_s,
-	};
-	memcpy(state->stats, b->stats, sizeof state->stats);
-	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++)
-		state->queues[i] = b->queues[i].counters;
-	pthread_mutex_unlock(&dev->lock);
-}
 
 int balloon_set_target(struct device *dev, uint64_t bytes)
 {
@@ -185,6 +186,7 @@ int balloon_set_target(struct device *dev, uint64_t bytes)
 		return -ERANGE;
 	pthread_mutex_lock(&dev->lock);
 	balloon_target_set(b, (uint32_t)(bytes >> PFN_SHIFT));
+	balloon_publish(b);
 	pthread_mutex_unlock(&dev->lock);
 	return 0;
 }
@@ -196,17 +198,36 @@ int balloon_set_stats_interval(struct device *dev, uint64_t seconds)
 		return -EINVAL;
 	pthread_mutex_lock(&dev->lock);
 	int err = balloon_stats_set_interval(b, seconds);
+	balloon_publish(b);
+	pthread_mutex_unlock(&dev->lock);
+	return err;
+}
+
+/* Runs a call that takes no more than the device. */
+static int locked(struct device *dev, int (*call)(struct balloon *b))
+{
+	struct balloon *b = balloon_of(dev);
+	pthread_mutex_lock(&dev->lock);
+	int err = call(b);
+	balloon_publish(b);
 	pthread_mutex_unlock(&dev->lock);
 	return err;
 }
 
 int balloon_request_stats(struct device *dev)
 {
-	struct balloon *b = balloon_of(dev);
-	pthread_mutex_lock(&dev->lock);
-	int err = balloon_stats_ask(b);
-	pthread_mutex_unlock(&dev->lock);
-	return err;
+	return locked(dev, balloon_stats_ask);
+}
+
+int balloon_hint_start(struct device *dev)
+{
+	return locked(dev, balloon_hint_begin);
+}
+
+void balloon_tell(struct balloon *b, enum host_event_kind kind, uint64_t bytes)
+{
+	const struct host_event event = {.kind = kind, .device_id = b->dev.id, .value = bytes};
+	b->dev.host->ops->event(b->dev.host, &event);
 }
 
 /* ---- The class ------------------------------------------------------- */

@@ -4,11 +4,14 @@
  *   balloon.c         the class, its properties, life, the public calls
  *   balloon_virtio.c  what the transport calls: configuration, queue numbering, the loop over a queue
  *   balloon_pages.c   inflate, deflate and reporting queues: chains to ranges to discards
+ *   balloon_hint.c    the hint queue and the runs that the host starts
  *   balloon_stats.c   the statistics queue
  *   balloon_target.c  target, actual, progress, events
  *   balloon_map.c     pieces of large host pages
+ *   balloon_state.c   what users see
  *
- * Everything here is called with the device's lock held.
+ * Everything here is called with the device's lock held. Who lets go of it after
+ * a change calls balloon_publish() first.
  */
 #ifndef DEVICE_BALLOON_IMPL_H
 #define DEVICE_BALLOON_IMPL_H
@@ -27,7 +30,7 @@
 struct balloon_queue {
 	int index;	  /* of the virtqueue that the driver uses for this role; BALLOON_NO_QUEUE before DRIVER_OK or without the feature */
 	bool busy;	  /* `chain` is not served wholly */
-	bool bad;	  /* something was wrong with `chain` */
+	uint8_t faults;	  /* what was wrong with `chain` so far, bit i: enum balloon_fault i */
 	unsigned buf;	  /* next buffer of the chain */
 	uint32_t offset;  /* bytes of it that are done */
 	uint8_t piece[4]; /* begin of a page number that goes on in the next buffer */
@@ -36,10 +39,26 @@ struct balloon_queue {
 	struct virtq_chain chain;
 };
 
+/* For readers, see balloon_state.c. */
+struct balloon_view {
+	pthread_mutex_t lock; /* taken last, held for a copy only */
+	uint64_t stats_ms, hint_begin_ms;
+	struct balloon_state state;
+};
+
+/* The fields of the device configuration that are the host's, as the driver sees them: they stand still while it is suspended. */
+struct balloon_shown {
+	uint32_t num_pages;
+	uint32_t hint_cmd;
+};
+
 struct balloon {
 	struct device dev;
 	struct vpci vpci;
 	struct balloon_queue queues[BALLOON_N_QUEUES];
+	bool dense_queues;
+	struct balloon_shown shown;
+	struct balloon_view view;
 
 	/* balloon_target.c; pages are 4096 bytes */
 	uint32_t target_pages; /* num_pages */
@@ -49,16 +68,33 @@ struct balloon {
 	bool stalled;
 	bool watching;	      /* stall_timer is armed */
 	uint64_t progress_ms; /* when actual last came nearer to the target */
+	uint64_t stall_ms;
 	struct host_timer stall_timer;
 	uint64_t oom_deflations;
 
 	/* balloon_stats.c */
 	uint64_t stats[BALLOON_N_STATS];
+	struct balloon_other_stat other_stats[BALLOON_N_OTHER_STATS];
+	unsigned n_other_stats;
 	uint64_t stats_time_s;
+	uint64_t stats_ms; /* of the host's clock, when the values came */
 	uint64_t stats_interval_s;
 	bool stats_parked; /* the driver's buffer waits here to be asked for new values */
+	bool stats_asked;
 	uint16_t stats_head;
 	struct host_timer stats_timer;
+
+	/* balloon_hint.c */
+	struct balloon_hint_run hint;
+	uint32_t hint_cmd;	/* free_page_hint_cmd_id */
+	uint32_t hint_last_cmd; /* the last one that came from the driver: pages belong to it */
+	bool hint_is_over;	/* the driver sent its last hint, or is given up */
+	bool hint_timed_out;
+	uint64_t hint_begin_ms;
+	uint64_t hint_pending_bytes; /* in hint_batch */
+	struct page_ranges hint_batch;
+	struct host_work hint_work;
+	struct host_timer hint_timer;
 
 	/* balloon_pages.c */
 	struct balloon_map map;
@@ -83,9 +119,32 @@ enum balloon_served balloon_serve_inflate(struct balloon *b, struct balloon_queu
 enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 enum balloon_served balloon_serve_stats(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
+enum balloon_served balloon_serve_hint(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 
-/* Something in the payload was wrong: counted once a chain, and logged. */
-void balloon_bad_chain(struct balloon *b, struct balloon_queue *q, const char *what);
+/* Something was wrong with the chain: counted once a chain and kind, and logged. */
+void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon_fault fault);
+
+/*
+ * The bytes that the driver put into the chain for the device to read, `max` at
+ * most, copied out of guest memory. Returns how many there are in all.
+ */
+uint64_t balloon_read_chain(struct balloon *b, struct balloon_queue *q, uint8_t *to, size_t max);
+
+/* Adds the whole host pages of [gpa, end) in each region of RAM to the batch, one run a region at most. Returns their bytes. */
+uint64_t balloon_add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end);
+
+/* The host's side of the configuration changed: the driver sees it and is told, unless it is suspended; then later. */
+void balloon_config_changed(struct balloon *b);
+
+void balloon_tell(struct balloon *b, enum host_event_kind kind, uint64_t bytes);
+
+/* balloon_state.c */
+void balloon_publish(struct balloon *b);
+
+/* balloon_hint.c */
+void balloon_hint_init(struct balloon *b);
+void balloon_hint_forget(struct balloon *b); /* the driver is gone */
+int balloon_hint_begin(struct balloon *b);   /* as balloon_hint_start() */
 
 /* balloon_stats.c */
 void balloon_stats_init(struct balloon *b, uint64_t interval_s);
@@ -94,8 +153,10 @@ int balloon_stats_ask(struct balloon *b);			     /* as balloon_request_stats() *
 int balloon_stats_set_interval(struct balloon *b, uint64_t seconds); /* as balloon_set_stats_interval() */
 
 /* balloon_target.c */
-void balloon_target_init(struct balloon *b, uint32_t target_pages);
+void balloon_target_init(struct balloon *b, uint32_t target_pages, uint64_t stall_timeout_s);
 void balloon_target_driver_ok(struct balloon *b);
+void balloon_target_suspended(struct balloon *b);
+void balloon_target_resumed(struct balloon *b);
 void balloon_target_forget(struct balloon *b); /* the driver is gone; the target stays */
 void balloon_target_set(struct balloon *b, uint32_t pages);
 void balloon_actual_written(struct balloon *b, uint32_t pages);

@@ -17,16 +17,42 @@ static void discard(struct balloon *b, struct balloon_queue *q, const struct gme
 	q->counters.ranges += n;
 	q->counters.discarded_bytes += result.discarded_bytes;
 	q->counters.failed_bytes += result.failed_bytes;
+	if (result.error)
+		balloon_note_fault(b, q, BALLOON_FAULT_DISCARD);
 }
 
-/* ---- Inflate and deflate: arrays of page numbers (section 5.5.6) ------- */
+/* ---- Reading what the driver sent ------------------------------------ */
 
-/* Copies the next bytes of the chain's current buffer; they are read from the guest this once. */
+/* Bytes of guest memory are read this once. */
 static void copy_in(void *to, const uint8_t *from, size_t len)
 {
 	memcpy(to, from, len);
 	__asm__ volatile("" : : "r"(to) : "memory"); /* what follows reads the copy */
 }
+
+/* The buffer's bytes, NULL with a fault noted when they cannot be read. */
+static const uint8_t *readable(struct balloon *b, struct balloon_queue *q, const struct virtq_buf *buf)
+{
+	const uint8_t *data = buf->writable ? NULL : gmem_at(&b->dev.host->gmem, buf->gpa, buf->len);
+	if (!data)
+		balloon_note_fault(b, q, buf->writable ? BALLOON_FAULT_DIRECTION : BALLOON_FAULT_UNREADABLE);
+	return data;
+}
+
+uint64_t balloon_read_chain(struct balloon *b, struct balloon_queue *q, uint8_t *to, size_t max)
+{
+	uint64_t total = 0;
+	for (unsigned i = 0; i < q->chain.n_bufs; i++) {
+		const struct virtq_buf *buf = &q->chain.bufs[i];
+		const uint8_t *data = readable(b, q, buf);
+		if (data && total < max)
+			copy_in(to + total, data, buf->len < max - total ? buf->len : max - total);
+		total += data ? buf->len : 0;
+	}
+	return total;
+}
+
+/* ---- Inflate and deflate: arrays of page numbers (section 5.5.6) ------- */
 
 static void add_pages(struct balloon *b, struct balloon_queue *q, const void *pfns, size_t n)
 {
@@ -34,7 +60,7 @@ static void add_pages(struct balloon *b, struct balloon_queue *q, const void *pf
 	q->counters.pages += valid;
 	q->counters.bad_pages += n - valid;
 	if (valid < n)
-		balloon_bad_chain(b, q, "page number outside memory");
+		balloon_note_fault(b, q, BALLOON_FAULT_OUTSIDE);
 }
 
 static void next_buf(struct balloon_queue *q)
@@ -81,9 +107,8 @@ static bool collect_pages(struct balloon *b, struct balloon_queue *q, uint64_t *
 	page_ranges_clear(&b->batch);
 	while (q->buf < q->chain.n_bufs) {
 		const struct virtq_buf *buf = &q->chain.bufs[q->buf];
-		const uint8_t *data = buf->writable ? NULL : gmem_at(&b->dev.host->gmem, buf->gpa, buf->len);
+		const uint8_t *data = readable(b, q, buf);
 		if (!data) {
-			balloon_bad_chain(b, q, buf->writable ? "buffer that is not for reading" : "buffer outside memory");
 			q->piece_len = 0;
 			next_buf(q);
 		} else if (q->offset == buf->len) {
@@ -97,7 +122,7 @@ static bool collect_pages(struct balloon *b, struct balloon_queue *q, uint64_t *
 		}
 	}
 	if (q->piece_len)
-		balloon_bad_chain(b, q, "bytes left over at the end");
+		balloon_note_fault(b, q, BALLOON_FAULT_LEFTOVER);
 	return true;
 }
 
@@ -126,10 +151,9 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 
 /* ---- Reporting: the buffers themselves are the free pages (section 5.5.6.8) */
 
-/* Whole host pages of [gpa, end) in each region become runs of the batch. Returns their bytes. */
-static uint64_t add_block(struct balloon *b, uint64_t gpa, uint64_t end)
+uint64_t balloon_add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
 {
-	const struct gmem *gmem = &b->dev.host->gmem;
+	const struct gmem *gmem = batch->gmem;
 	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES, bytes = 0;
 
 	for (size_t i = 0; i < gmem->n_regions; i++) {
@@ -140,8 +164,7 @@ static uint64_t add_block(struct balloon *b, uint64_t gpa, uint64_t end)
 		to -= to % page;
 		if (from >= to || (from = (from + page - 1) / page * page) >= to)
 			continue;
-		page_ranges_add_run(&b->batch,
-				    (struct page_run){.first = (uint32_t)((r->gpa + from) >> PFN_SHIFT), .count = (uint32_t)((to - from) >> PFN_SHIFT)});
+		page_ranges_add_run(batch, (struct page_run){.first = (uint32_t)((r->gpa + from) >> PFN_SHIFT), .count = (uint32_t)((to - from) >> PFN_SHIFT)});
 		bytes += to - from;
 	}
 	return bytes;
@@ -163,12 +186,12 @@ static void take_block(struct balloon *b, struct balloon_queue *q, const struct 
 	uint64_t gpa = buf->gpa + q->offset, left = buf->len - q->offset;
 	uint64_t end = left > UINT64_MAX - gpa ? UINT64_MAX : gpa + left;
 	uint64_t stop = end_of_part(&b->dev.host->gmem, gpa, end, *budget);
-	uint64_t bytes = add_block(b, gpa, stop);
+	uint64_t bytes = balloon_add_block(&b->batch, gpa, stop);
 
 	q->counters.pages += bytes >> PFN_SHIFT;
 	if (bytes < stop - gpa) {
 		q->counters.bad_pages += (stop - gpa - bytes + PFN_BYTES - 1) >> PFN_SHIFT;
-		balloon_bad_chain(b, q, "block that is not whole pages of memory");
+		balloon_note_fault(b, q, gmem_region_of(&b->dev.host->gmem, gpa) ? BALLOON_FAULT_PARTIAL : BALLOON_FAULT_OUTSIDE);
 	}
 	*budget -= stop - gpa < *budget ? stop - gpa : *budget;
 	q->offset += (uint32_t)(stop - gpa);
@@ -186,7 +209,7 @@ enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue
 	while (q->buf < q->chain.n_bufs && *budget && b->batch.n_runs + GMEM_MAX_REGIONS <= PAGE_RANGES_MAX) {
 		const struct virtq_buf *buf = &q->chain.bufs[q->buf];
 		if (!buf->writable) {
-			balloon_bad_chain(b, q, "block that is not for writing");
+			balloon_note_fault(b, q, BALLOON_FAULT_DIRECTION);
 			next_buf(q);
 		} else {
 			take_block(b, q, buf, budget);

@@ -23,39 +23,36 @@ static void rearm(struct balloon *b)
 		host->ops->timer_arm(host, &b->stats_timer, b->stats_interval_s * 1000);
 }
 
-/* Reads the chain's readable bytes, `max` at most. Returns how many. */
-static size_t read_chain(struct balloon *b, struct balloon_queue *q, uint8_t *to, size_t max)
-{
-	size_t len = 0;
-	for (unsigned i = 0; i < q->chain.n_bufs && len < max; i++) {
-		const struct virtq_buf *buf = &q->chain.bufs[i];
-		const void *data = buf->writable ? NULL : gmem_at(&b->dev.host->gmem, buf->gpa, buf->len);
-		if (!data) {
-			balloon_bad_chain(b, q, "buffer that cannot be read");
-			continue;
-		}
-		size_t n = buf->len < max - len ? buf->len : max - len;
-		memcpy(to + len, data, n);
-		len += n;
-	}
-	__asm__ volatile("" : : "r"(to) : "memory"); /* what follows reads the copy */
-	return len;
-}
-
 static void clear_values(struct balloon *b)
 {
 	for (unsigned i = 0; i < BALLOON_N_STATS; i++)
 		b->stats[i] = BALLOON_STAT_UNSET;
+	b->n_other_stats = 0;
 }
 
-/* Tags come in any order, unknown ones are skipped, and those that are missing are not known now. */
+/* Of a tag that comes twice the last value counts. */
+static void take_other(struct balloon *b, uint16_t tag, uint64_t value)
+{
+	unsigned i = 0;
+	while (i < b->n_other_stats && b->other_stats[i].tag != tag)
+		i++;
+	if (i == BALLOON_N_OTHER_STATS)
+		return;
+	b->other_stats[i] = (struct balloon_other_stat){.tag = tag, .value = value};
+	if (i == b->n_other_stats)
+		b->n_other_stats++;
+}
+
+/* Tags come in any order, and those that are missing are not known now. */
 static void take_values(struct balloon *b, struct balloon_queue *q)
 {
 	uint8_t bytes[STATS_BYTES_MAX];
-	size_t len = read_chain(b, q, bytes, sizeof bytes);
+	uint64_t total = balloon_read_chain(b, q, bytes, sizeof bytes);
+	size_t len = total < sizeof bytes ? total : sizeof bytes;
 
-	if (len % STAT_LEN)
-		balloon_bad_chain(b, q, "bytes left over at the end");
+	if (total % STAT_LEN)
+		balloon_note_fault(b, q, BALLOON_FAULT_LEFTOVER);
+	b->stats_asked = false;
 	if (len < STAT_LEN)
 		return;
 	clear_values(b);
@@ -63,8 +60,11 @@ static void take_values(struct balloon *b, struct balloon_queue *q)
 		uint16_t tag = load_le16(bytes + at);
 		if (tag < BALLOON_N_STATS)
 			b->stats[tag] = load_le64(bytes + at + sizeof tag);
+		else
+			take_other(b, tag, load_le64(bytes + at + sizeof tag));
 	}
 	b->stats_time_s = (uint64_t)time(NULL);
+	b->stats_ms = b->dev.host->ops->now_ms(b->dev.host);
 }
 
 /* Returns the parked buffer; the caller signals. */
@@ -80,7 +80,7 @@ enum balloon_served balloon_serve_stats(struct balloon *b, struct balloon_queue 
 {
 	take_values(b, q);
 	if (b->stats_parked) {
-		balloon_bad_chain(b, q, "a second buffer");
+		balloon_note_fault(b, q, BALLOON_FAULT_PROTOCOL);
 		release(b, q);
 	}
 	b->stats_parked = true;
@@ -98,6 +98,7 @@ int balloon_stats_ask(struct balloon *b)
 	if (!b->stats_parked)
 		return -EBUSY;
 	release(b, q);
+	b->stats_asked = true;
 	vpci_signal_queue(&b->vpci, (unsigned)q->index);
 	return 0;
 }
@@ -118,6 +119,7 @@ static void on_timer(void *opaque)
 	pthread_mutex_lock(&b->dev.lock);
 	if (b->stats_interval_s && balloon_stats_ask(b) == -ENOTSUP)
 		rearm(b); /* parked, but the function may not reach memory now */
+	balloon_publish(b);
 	pthread_mutex_unlock(&b->dev.lock);
 }
 
@@ -130,7 +132,7 @@ void balloon_stats_init(struct balloon *b, uint64_t interval_s)
 
 void balloon_stats_forget(struct balloon *b)
 {
-	b->stats_parked = false;
+	b->stats_parked = b->stats_asked = false;
 	b->stats_time_s = 0;
 	clear_values(b);
 	b->dev.host->ops->timer_cancel(b->dev.host, &b->stats_timer);

@@ -2,16 +2,12 @@
 
 #include "device/balloon_impl.h"
 
-/* Linux waits 200 ms after a failed allocation and needs far less for a step: this long without one is a guest that cannot. */
-#define STALL_MS 10000
-
 /* The driver's notifier for want of memory gives back this much at most at a time. */
 #define OOM_STEP_PAGES 256
 
-static void tell(struct balloon *b, enum host_event_kind kind, uint32_t pages)
+static uint64_t to_bytes(uint32_t pages)
 {
-	const struct host_event event = {.kind = kind, .device_id = b->dev.id, .value = (uint64_t)pages << PFN_SHIFT};
-	b->dev.host->ops->event(b->dev.host, &event);
+	return (uint64_t)pages << PFN_SHIFT;
 }
 
 static bool is_driver_ok(const struct balloon *b)
@@ -43,7 +39,7 @@ static void note_progress(struct balloon *b)
 	b->stalled = false;
 	b->progress_ms = b->dev.host->ops->now_ms(b->dev.host);
 	if (!b->watching)
-		watch_progress(b, STALL_MS);
+		watch_progress(b, b->stall_ms);
 }
 
 static void on_stall_timer(void *opaque)
@@ -53,12 +49,13 @@ static void on_stall_timer(void *opaque)
 	if (b->watching) {
 		uint64_t quiet_ms = b->dev.host->ops->now_ms(b->dev.host) - b->progress_ms;
 		b->watching = false;
-		if (quiet_ms < STALL_MS) {
-			watch_progress(b, STALL_MS - quiet_ms);
+		if (quiet_ms < b->stall_ms) {
+			watch_progress(b, b->stall_ms - quiet_ms);
 		} else {
 			b->stalled = true;
-			tell(b, HOST_EVENT_BALLOON_STALLED, b->actual_pages);
+			balloon_tell(b, HOST_EVENT_BALLOON_STALLED, to_bytes(b->actual_pages));
 		}
+		balloon_publish(b);
 	}
 	pthread_mutex_unlock(&b->dev.lock);
 }
@@ -67,7 +64,7 @@ static void reached(struct balloon *b)
 {
 	b->stalled = false;
 	stop_watching(b);
-	tell(b, HOST_EVENT_BALLOON_REACHED, b->target_pages);
+	balloon_tell(b, HOST_EVENT_BALLOON_REACHED, to_bytes(b->target_pages));
 }
 
 static uint32_t distance(uint32_t x, uint32_t y)
@@ -94,7 +91,7 @@ void balloon_actual_written(struct balloon *b, uint32_t pages)
 	if (pages == before)
 		return;
 	b->actual_pages = pages;
-	tell(b, HOST_EVENT_BALLOON_CHANGE, pages);
+	balloon_tell(b, HOST_EVENT_BALLOON_CHANGE, to_bytes(pages));
 	if (!is_driver_ok(b))
 		return;
 
@@ -104,13 +101,24 @@ void balloon_actual_written(struct balloon *b, uint32_t pages)
 		note_progress(b);
 	if (is_own_deflation(b, before, pages)) {
 		b->oom_deflations++;
-		tell(b, HOST_EVENT_BALLOON_OOM, pages);
+		balloon_tell(b, HOST_EVENT_BALLOON_OOM, to_bytes(pages));
 	}
 }
 
 void balloon_target_driver_ok(struct balloon *b)
 {
-	tell(b, HOST_EVENT_BALLOON_READY, b->actual_pages);
+	balloon_tell(b, HOST_EVENT_BALLOON_READY, to_bytes(b->actual_pages));
+	balloon_target_resumed(b);
+}
+
+/* A driver that sleeps makes no progress, and that is no stall. */
+void balloon_target_suspended(struct balloon *b)
+{
+	stop_watching(b);
+}
+
+void balloon_target_resumed(struct balloon *b)
+{
 	if (b->actual_pages != b->target_pages)
 		note_progress(b);
 }
@@ -123,15 +131,16 @@ void balloon_target_forget(struct balloon *b)
 	if (!b->actual_pages)
 		return;
 	b->actual_pages = 0;
-	tell(b, HOST_EVENT_BALLOON_CHANGE, 0);
+	balloon_tell(b, HOST_EVENT_BALLOON_CHANGE, to_bytes(0));
 }
 
 /* ---- The host's side ------------------------------------------------- */
 
-void balloon_target_init(struct balloon *b, uint32_t target_pages)
+void balloon_target_init(struct balloon *b, uint32_t target_pages, uint64_t stall_timeout_s)
 {
 	b->stall_timer = (struct host_timer){.fn = on_stall_timer, .opaque = b};
-	b->target_pages = target_pages;
+	b->stall_ms = stall_timeout_s * 1000;
+	b->target_pages = b->shown.num_pages = target_pages;
 }
 
 void balloon_target_set(struct balloon *b, uint32_t pages)
@@ -145,7 +154,7 @@ void balloon_target_set(struct balloon *b, uint32_t pages)
 	 */
 	if (pages != b->target_pages || pages != b->actual_pages) {
 		b->target_pages = pages;
-		vpci_config_changed(&b->vpci);
+		balloon_config_changed(b);
 	}
 	if (!is_driver_ok(b))
 		return;

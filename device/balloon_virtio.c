@@ -7,17 +7,19 @@
 /* ---- Features -------------------------------------------------------- */
 
 /*
- * PAGE_POISON goes with PAGE_REPORTING: a Linux guest that poisons free pages
- * gives reporting up when it cannot say so. MUST_TELL_HOST costs nothing, as
- * a discard never outlives its request here, and leaves room for one that does.
+ * PAGE_POISON: a Linux guest that poisons free pages gives reporting up when it
+ * cannot say so. MUST_TELL_HOST costs nothing, as a discard never outlives its
+ * request here, and leaves room for one that does.
  */
 uint64_t balloon_offer(const struct balloon_config *config)
 {
-	uint64_t features = 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ;
+	uint64_t features = 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ | 1ULL << VIRTIO_BALLOON_F_PAGE_POISON;
 	if (config->deflate_on_oom)
 		features |= 1ULL << VIRTIO_BALLOON_F_DEFLATE_ON_OOM;
+	if (config->free_page_hinting)
+		features |= 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT;
 	if (config->free_page_reporting)
-		features |= 1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_PAGE_POISON;
+		features |= 1ULL << VIRTIO_BALLOON_F_REPORTING;
 	return features;
 }
 
@@ -84,7 +86,7 @@ static bool is_dense(const struct vpci *vpci)
 
 static void assign_roles(struct balloon *b)
 {
-	bool dense = is_dense(&b->vpci);
+	bool dense = b->dense_queues = is_dense(&b->vpci);
 	for (unsigned role = 0; role < BALLOON_N_QUEUES; role++) {
 		b->queues[role].index = BALLOON_NO_QUEUE;
 		if (has_role(&b->vpci, role))
@@ -110,7 +112,8 @@ static struct balloon_queue *queue_at(struct balloon *b, unsigned index)
  */
 #define PAGES_PER_WAKEUP 4096
 #define REPORTED_BYTES_PER_WAKEUP (64ULL << 20)
-#define STATS_PER_WAKEUP 64 /* buffers */
+#define STATS_PER_WAKEUP 64   /* buffers */
+#define HINTS_PER_WAKEUP 1024 /* blocks, which only become ranges here */
 #define CHAINS_PER_WAKEUP 256
 
 static const struct {
@@ -120,22 +123,32 @@ static const struct {
 	[BALLOON_Q_INFLATE] = {balloon_serve_inflate, PAGES_PER_WAKEUP},
 	[BALLOON_Q_DEFLATE] = {balloon_serve_deflate, PAGES_PER_WAKEUP},
 	[BALLOON_Q_STATS] = {balloon_serve_stats, STATS_PER_WAKEUP},
+	[BALLOON_Q_HINT] = {balloon_serve_hint, HINTS_PER_WAKEUP},
 	[BALLOON_Q_REPORT] = {balloon_serve_report, REPORTED_BYTES_PER_WAKEUP},
 };
 
-void balloon_bad_chain(struct balloon *b, struct balloon_queue *q, const char *what)
+void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon_fault fault)
 {
 	static const char *const names[BALLOON_N_QUEUES] = {"inflate", "deflate", "stats", "hint", "report"};
-	if (!q->bad)
+	static const uint8_t of_host = 1u << BALLOON_FAULT_DISCARD;
+	uint8_t bit = (uint8_t)(1u << fault);
+
+	if (q->faults & bit)
+		return;
+	q->counters.faults[fault]++;
+	if (!(q->faults & ~of_host) && fault != BALLOON_FAULT_DISCARD)
 		q->counters.bad_buffers++;
-	q->bad = true;
-	vpci_log_guest(&b->vpci, "%s request: %s", names[q - b->queues], what);
+	q->faults |= bit;
+	if (fault != BALLOON_FAULT_DISCARD)
+		vpci_log_guest(&b->vpci, "%s request: %s", names[q - b->queues], balloon_fault_name(fault));
 }
 
 /* Takes the next chain if none is in work. False when there is none to work on. */
 static bool take_chain(struct balloon *b, struct balloon_queue *q, struct virtq *vq)
 {
 	while (!q->busy) {
+		if (vpci_is_suspending(&b->vpci))
+			return false;
 		int got = virtq_next(vq, &q->chain);
 		if (got < 0) {
 			vpci_queue_broken(&b->vpci, (unsigned)q->index);
@@ -143,7 +156,7 @@ static bool take_chain(struct balloon *b, struct balloon_queue *q, struct virtq 
 		}
 		if (got > 0) {
 			q->busy = true;
-			q->bad = false;
+			q->faults = 0;
 			q->buf = q->offset = q->piece_len = 0;
 		} else if (!virtq_want_kicks(vq)) {
 			return false;
@@ -156,7 +169,7 @@ static bool queue_run(struct vpci *vpci, unsigned index)
 {
 	struct balloon *b = container_of(vpci, struct balloon, vpci);
 	struct balloon_queue *q = queue_at(b, index);
-	if (!q || !services[q - b->queues].serve)
+	if (!q)
 		return false;
 	struct virtq *vq = &vpci->queues[index].vq;
 	uint64_t budget = services[q - b->queues].budget;
@@ -185,11 +198,18 @@ static bool queue_run(struct vpci *vpci, unsigned index)
 static void fill_config(const struct balloon *b, struct virtio_balloon_config *config)
 {
 	*config = (struct virtio_balloon_config){
-		.num_pages = htole32(b->target_pages),
+		.num_pages = htole32(b->shown.num_pages),
 		.actual = htole32(b->actual_pages),
-		.free_page_hint_cmd_id = htole32(VIRTIO_BALLOON_CMD_ID_STOP),
+		.free_page_hint_cmd_id = htole32(b->shown.hint_cmd),
 		.poison_val = htole32(b->poison_val),
 	};
+}
+
+void balloon_config_changed(struct balloon *b)
+{
+	if (!vpci_is_suspended(&b->vpci))
+		b->shown = (struct balloon_shown){.num_pages = b->target_pages, .hint_cmd = b->hint_cmd};
+	vpci_config_changed(&b->vpci);
 }
 
 static bool touches(uint32_t offset, uint32_t len, uint32_t field)
@@ -203,7 +223,7 @@ static void config_read(struct vpci *vpci, uint32_t offset, uint8_t *bytes, uint
 	struct virtio_balloon_config config;
 	fill_config(b, &config);
 	memcpy(bytes, (const uint8_t *)&config + offset, len);
-	if (touches(offset, len, offsetof(struct virtio_balloon_config, num_pages)))
+	if (touches(offset, len, offsetof(struct virtio_balloon_config, num_pages)) && b->shown.num_pages == b->target_pages)
 		b->target_was_read = true;
 }
 
@@ -245,7 +265,33 @@ static void queue_reset(struct vpci *vpci, unsigned index)
 		return;
 	q->busy = false;
 	if (q == &b->queues[BALLOON_Q_STATS])
-		b->stats_parked = false;
+		b->stats_parked = b->stats_asked = false;
+}
+
+static bool is_busy(const struct vpci *vpci)
+{
+	const struct balloon *b = container_of(vpci, const struct balloon, vpci);
+	bool busy = false;
+	for (unsigned role = 0; role < BALLOON_N_QUEUES; role++)
+		busy |= b->queues[role].busy;
+	return busy;
+}
+
+static void suspended(struct vpci *vpci)
+{
+	balloon_target_suspended(container_of(vpci, struct balloon, vpci));
+}
+
+static void resumed(struct vpci *vpci)
+{
+	struct balloon *b = container_of(vpci, struct balloon, vpci);
+	b->shown = (struct balloon_shown){.num_pages = b->target_pages, .hint_cmd = b->hint_cmd};
+	balloon_target_resumed(b);
+}
+
+static void settled(struct vpci *vpci)
+{
+	balloon_publish(container_of(vpci, struct balloon, vpci));
 }
 
 static void reset(struct vpci *vpci)
@@ -254,14 +300,21 @@ static void reset(struct vpci *vpci)
 	for (unsigned role = 0; role < BALLOON_N_QUEUES; role++)
 		forget_chain(&b->queues[role]);
 	b->poison_val = 0;
+	b->dense_queues = false;
 	balloon_map_clear_all(&b->map);
 	balloon_stats_forget(b);
+	balloon_hint_forget(b);
 	balloon_target_forget(b);
+	b->shown = (struct balloon_shown){.num_pages = b->target_pages, .hint_cmd = b->hint_cmd};
 }
 
 static const uint16_t queue_sizes[BALLOON_N_QUEUES] = {
-	/* Linux fails its probe when the reporting queue has fewer than 32; any queue may get any role. */
-	256, 256, 256, 256, 256,
+	/*
+	 * Linux fails its probe when the reporting queue has fewer than 32, and
+	 * leaves blocks out when the hint queue is full. From the third on a queue
+	 * may get any role that is not always there.
+	 */
+	256, 256, 1024, 1024, 1024,
 };
 
 const struct vpci_type balloon_vpci_type = {
@@ -276,5 +329,9 @@ const struct vpci_type balloon_vpci_type = {
 	.driver_ok = driver_ok,
 	.queue_run = queue_run,
 	.queue_reset = queue_reset,
+	.is_busy = is_busy,
+	.suspended = suspended,
+	.resumed = resumed,
+	.settled = settled,
 	.reset = reset,
 };

@@ -10,10 +10,10 @@ static void features(void)
 {
 	/*
 	 * NA-01: 24 NOTIFY_ON_EMPTY, 27 ANY_LAYOUT, 30; NA-03: 37 SR_IOV; NA-04: 33 ACCESS_PLATFORM; NA-05: 36 ORDER_PLATFORM; NA-08 and
-	 * PCI-CC-14: 41 ADMIN_VQ; GEN-13: 35 IN_ORDER; VQ-28: 34 RING_PACKED; PCI-NTF-05: 38 and 39; GEN-22: 43 SUSPEND; NEW-01: 42;
-	 * NEW-02, NEW-03: 6 and 7; NEW-05: 8; and 3 FREE_PAGE_HINT (BAL-HNT).
+	 * PCI-CC-14: 41 ADMIN_VQ; GEN-13: 35 IN_ORDER; VQ-28: 34 RING_PACKED; PCI-NTF-05: 38 and 39; NEW-01: 42;
+	 * NEW-02, NEW-03: 6 and 7; NEW-05: 8.
 	 */
-	const unsigned bits[] = {24, 27, 30, 37, 33, 36, 41, 35, 34, 38, 39, 42, 43, 6, 7, 8, 3};
+	const unsigned bits[] = {24, 27, 30, 37, 33, 36, 41, 35, 34, 38, 39, 42, 6, 7, 8};
 	fd_begin();
 	for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
 		CU_ASSERT_FALSE(offers(bits[i]));
@@ -37,21 +37,9 @@ static void capabilities(void)
 	fd_end();
 }
 
-/* BAL-HNT-01: without hints the command reads STOP for ever, and the hint queue cannot be had. */
-static void hints(void)
-{
-	fd_init(ALL_TYPE);
-	CU_ASSERT_EQUAL(fg_dc(&fg, DC_CMD_ID), 0);
-	CU_ASSERT_EQUAL(fg_q(&fg, 4, CC_Q_SIZE, 2), 128);
-	fg_negotiate(&fg, 0);
-	CU_ASSERT_EQUAL(fg_q(&fg, HINT, CC_Q_SIZE, 2), 0);
-	fd_end();
-}
-
 static const struct test_case cases[] = {
 	{"NA-01..08 GEN-13 VQ-28 PCI-NTF-05 NEW-01..05", features},
 	{"NA-01 NA-03 NA-06 NA-07", capabilities},
-	{"BAL-HNT-01", hints},
 };
 
 TEST_SUITE(absent, cases);

@@ -19,8 +19,8 @@ extern struct fakeguest fg;
 enum { INFLATE, DEFLATE, STATS, HINT, REPORT };
 
 /* What the device offers of its own type, and all that it offers. */
-#define ALL_TYPE (F_MUST_TELL_HOST | F_STATS | F_OOM | F_POISON | F_REPORT)
-#define ALL_OFFERED (ALL_TYPE | F_INDIRECT | F_EVENT_IDX | F_VERSION_1 | F_RING_RESET)
+#define ALL_TYPE (F_MUST_TELL_HOST | F_STATS | F_OOM | F_HINT | F_POISON | F_REPORT)
+#define ALL_OFFERED (ALL_TYPE | F_INDIRECT | F_EVENT_IDX | F_VERSION_1 | F_RING_RESET | F_SUSPEND)
 
 /* Power-on, no driver yet. */
 void fd_begin(void);

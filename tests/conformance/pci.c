@@ -206,7 +206,7 @@ static void pci_cc_05(void)
 	fg_status_write(&fg, 0);
 	for (unsigned i = 0; i < 5; i++) {
 		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_ENABLE, 2), 0);
-		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_SIZE, 2), 256);
+		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_SIZE, 2), i < 2 ? 256 : 1024);
 		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_VEC, 2), 0xFFFF);
 		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_DESC, 8), 0);
 	}

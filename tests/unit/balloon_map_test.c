@@ -119,7 +119,27 @@ static void test_clear_all(void)
 	balloon_map_finish(&map);
 }
 
+/* What is in the balloon, but not given back. */
+static void test_held_bytes(void)
+{
+	begin();
+	add(HUGE_PAGE + 4096, 3 * HUGE_PAGE);
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), HUGE_PAGE);
+	add(HUGE_PAGE + 4096, 8192); /* again: nothing changes */
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), HUGE_PAGE);
+	add(HUGE_PAGE, 4096);
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), 4096);
+	take(3 * HUGE_PAGE, 4096); /* breaks up a whole one */
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), HUGE_PAGE);
+	add(HIGH + 8 * MIB, MIB); /* the end of RAM is no whole page */
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), HUGE_PAGE + MIB);
+	balloon_map_clear_all(&map);
+	CU_ASSERT_EQUAL(balloon_map_held_bytes(&map), 0);
+	balloon_map_finish(&map);
+}
+
 static const struct test_case cases[] = {
+	{"held bytes", test_held_bytes},
 	{"no map passes through", test_no_map_passes_through},
 	{"last piece makes the page", test_last_piece_makes_the_page},
 	{"removed piece spoils the page", test_removed_piece_spoils_the_page},

@@ -252,7 +252,50 @@ static void test_no_bus_master(void)
 	end();
 }
 
+/* Tags without a name are kept by their number, as many as fit. */
+static void test_other_tags(void)
+{
+	begin(0);
+	post(0, 15, 40, 100);
+	get();
+	CU_ASSERT_EQUAL(state.stats[15], 115);
+	CU_ASSERT_EQUAL(state.n_other_stats, BALLOON_N_OTHER_STATS);
+	for (unsigned i = 0; i < BALLOON_N_OTHER_STATS; i++) {
+		CU_ASSERT_EQUAL(state.other_stats[i].tag, 16 + i);
+		CU_ASSERT_EQUAL(state.other_stats[i].value, 116 + i);
+	}
+	balloon_request_stats(fg.dev);
+	post(1, 31, 1, 500);
+	get();
+	CU_ASSERT_EQUAL(state.n_other_stats, 1);
+	CU_ASSERT_EQUAL(state.other_stats[0].value, 531);
+	end();
+}
+
+static void test_age(void)
+{
+	begin(0);
+	get();
+	CU_ASSERT_EQUAL(state.stats_age_ms, 0);
+	CU_ASSERT_FALSE(state.stats_asked);
+	post(0, 0, 1, 1);
+	fakehost_advance(fg.fh, 1500);
+	get();
+	CU_ASSERT_EQUAL(state.stats_age_ms, 1500);
+	balloon_request_stats(fg.dev);
+	get();
+	CU_ASSERT_TRUE(state.stats_asked);
+	CU_ASSERT_EQUAL(state.stats_age_ms, 1500);
+	post(0, 0, 1, 2);
+	get();
+	CU_ASSERT_FALSE(state.stats_asked);
+	CU_ASSERT_EQUAL(state.stats_age_ms, 0);
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"other tags", test_other_tags},
+	{"age", test_age},
 	{"primed buffer", test_primed_buffer},
 	{"unknown, repeated and missing tags", test_unknown_repeated_and_missing_tags},
 	{"interval", test_interval},

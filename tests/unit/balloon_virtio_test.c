@@ -27,15 +27,17 @@ static const struct balloon_queue_counters *counters(enum balloon_queue_role rol
 
 static void test_offers(void)
 {
-	const uint64_t transport = F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_RING_RESET, always = transport | F_MUST_TELL_HOST | F_STATS;
+	const uint64_t transport = F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | F_RING_RESET | F_SUSPEND;
+	const uint64_t always = transport | F_MUST_TELL_HOST | F_STATS | F_POISON;
 	const struct {
 		struct balloon_config config;
 		uint64_t want;
 	} rows[] = {
 		{{0}, always},
 		{{.deflate_on_oom = true}, always | F_OOM},
-		{{.free_page_reporting = true}, always | F_REPORT | F_POISON},
-		{{.deflate_on_oom = true, .free_page_reporting = true}, always | F_OOM | F_REPORT | F_POISON},
+		{{.free_page_hinting = true}, always | F_HINT},
+		{{.free_page_reporting = true}, always | F_REPORT},
+		{{.deflate_on_oom = true, .free_page_hinting = true, .free_page_reporting = true}, always | F_OOM | F_HINT | F_REPORT},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fg_create(&fg, &rows[i].config, 4096);
@@ -84,6 +86,9 @@ static void test_both_numberings(void)
 		{F_STATS | F_REPORT, "0123", 2, 3}, /* Linux */
 		{F_STATS | F_REPORT, "0124", 2, 4},
 		{F_STATS, "012", 2, 0},
+		{F_HINT | F_REPORT, "0123", 0, 3},
+		{F_HINT | F_REPORT, "0134", 0, 4},
+		{F_STATS | F_HINT | F_REPORT, "01234", 2, 4},
 		{F_REPORT, "24", 0, 4}, /* both enabled: the specification's */
 		{F_REPORT, "2", 0, 2},
 	};
@@ -276,7 +281,68 @@ static void test_endless_refill(void)
 	end();
 }
 
+/* What users see does not wait for a discard that takes long. */
+static void look(struct fakehost *fh)
+{
+	(void)fh;
+	balloon_get_state(fg.dev, &state);
+}
+
+static void test_state_is_seen_in_the_middle(void)
+{
+	const uint32_t pfn = 0x1000;
+	begin();
+	fg_init(&fg, F_STATS);
+	fg.fh->before_discard = look;
+	fg_send_pfns(&fg, 0, &pfn, 1); /* would deadlock */
+	CU_ASSERT_EQUAL(state.negotiated_features, F_STATS | F_VERSION_1);
+	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_INFLATE].buffers, 0);
+	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->buffers, 1);
+	end();
+}
+
+/* The target stands still for a driver that sleeps, work in hand is finished before, and kicks are heard afterwards. */
+static void test_suspend(void)
+{
+	static uint32_t pfns[8192];
+	for (uint32_t i = 0; i < 8192; i++)
+		pfns[i] = 0x1000 + i;
+	begin();
+	fg_init(&fg, F_SUSPEND | F_STATS | F_RING_RESET);
+	fg_send_pfns(&fg, 0, pfns, 8192); /* more than one wakeup does */
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 0);
+	fg_status_write(&fg, 0x1F);
+	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
+	fg_publish(&fg, 0, 0);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_status(&fg), 0x1B);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 1);
+
+	uint64_t irqs = fg_irqs(&fg, 0);
+	CU_ASSERT_EQUAL(balloon_set_target(fg.dev, 4096 * 4096), 0);
+	fg_kick(&fg, 0);
+	fg_dc_write(&fg, DC_ACTUAL, 77);
+	fg_q_write(&fg, 1, CC_Q_RESET, 2, 1);
+	CU_ASSERT_EQUAL(fg_dc(&fg, DC_NUM_PAGES), 0);
+	CU_ASSERT_EQUAL(fg_dc(&fg, DC_ACTUAL), 0);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 1);
+	CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
+	balloon_get_state(fg.dev, &state);
+	CU_ASSERT_TRUE(state.suspended && !state.driver_ok);
+
+	fg_status_write(&fg, 0xF);
+	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
+	CU_ASSERT_EQUAL(fg_dc(&fg, DC_NUM_PAGES), 4096);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 2);
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"state is seen in the middle", test_state_is_seen_in_the_middle},
+	{"suspend", test_suspend},
 	{"offers", test_offers},
 	{"both numberings", test_both_numberings},
 	{"queue without a role is dead", test_queue_without_a_role_is_dead},

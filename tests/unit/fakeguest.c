@@ -34,9 +34,11 @@ void fg_create_class(struct fakeguest *fg, const struct device_class *class, con
 
 void fg_create_on(struct fakeguest *fg, const struct balloon_config *config, struct fakehost *fh)
 {
-	struct balloon_config with_slot = {.deflate_on_oom = true, .free_page_reporting = true};
+	struct balloon_config with_slot = {.deflate_on_oom = true, .free_page_reporting = true, .free_page_hinting = true};
 	if (config)
 		with_slot = *config;
+	if (!with_slot.stall_timeout)
+		with_slot.stall_timeout = 10;
 	with_slot.pci_device_id = FG_SLOT;
 	fg_create_class(fg, &balloon_class, &with_slot, fh);
 }

@@ -34,6 +34,7 @@
 	X(balloon_pages) \
 	X(balloon_target) \
 	X(balloon_stats) \
+	X(balloon_hint) \
 	X(balloon) \
 	X(runtime_dir) \
 	X(json_out) \
