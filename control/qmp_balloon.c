@@ -87,6 +87,38 @@ static void run_request_stats(struct qmp_call *call)
 	/* -EBUSY: they were asked for already, and come when the guest has time. */
 }
 
+/* ---- Free page hinting ----------------------------------------------- */
+
+static void run_hint(struct qmp_call *call)
+{
+	if (!has_balloon(call))
+		return;
+	int ret = balloon_hint_start(call->machine->balloon);
+	if (ret == -ENOTSUP)
+		qmp_fail(call, QMP_GENERIC_ERROR, "The guest has no driver that hints at free pages");
+	else if (ret == -EBUSY)
+		qmp_fail(call, QMP_GENERIC_ERROR, "A free page hinting run is on already");
+	else if (ret < 0)
+		qmp_fail(call, QMP_GENERIC_ERROR, "The host cannot watch the guest's writes: %s", strerror(-ret));
+}
+
+static void put_hint(struct json_out *out, const struct balloon_hint_run *run)
+{
+	json_out_key(out, "hint");
+	json_out_open(out, '{');
+	json_out_member_string(out, "phase", balloon_hint_phase_name(run->phase));
+	json_out_member_u64(out, "id", run->id);
+	json_out_member_u64(out, "runs", run->runs);
+	json_out_member_u64(out, "hinted", run->hinted_bytes);
+	json_out_member_u64(out, "discarded", run->discarded_bytes);
+	json_out_member_u64(out, "written", run->written_bytes);
+	json_out_member_u64(out, "failed", run->failed_bytes);
+	json_out_member_u64(out, "duration-ms", run->duration_ms);
+	json_out_member_u64(out, "holds", run->holds);
+	json_out_member_u64(out, "longest-hold-us", run->longest_hold_us);
+	json_out_close(out, '}');
+}
+
 /* ---- x-query-balloon ------------------------------------------------- */
 
 static const struct {
@@ -169,6 +201,7 @@ static void run_x_query_balloon(struct qmp_call *call)
 	json_out_member_u64(out, "guest-stats-polling-interval", state.stats_interval_s);
 	json_out_key(out, "guest-stats");
 	qmp_put_guest_stats(out, &state);
+	put_hint(out, &state.hint);
 	put_queues(out, &state);
 	json_out_close(out, '}');
 }
@@ -181,5 +214,6 @@ const struct qmp_command qmp_balloon_commands[] = {
 	{"qom-list", qmp_qom_list_args, qmp_run_qom_list},
 	{"x-query-balloon", NULL, run_x_query_balloon},
 	{"x-balloon-request-stats", NULL, run_request_stats},
+	{"x-balloon-hint", NULL, run_hint},
 	{.name = NULL},
 };

@@ -22,6 +22,7 @@ static const struct {
 	[QMP_EVENT_X_BALLOON_TARGET_REACHED] = {"X_BALLOON_TARGET_REACHED", true},
 	[QMP_EVENT_X_BALLOON_STALLED] = {"X_BALLOON_STALLED", true},
 	[QMP_EVENT_X_BALLOON_OOM_DEFLATE] = {"X_BALLOON_OOM_DEFLATE", true},
+	[QMP_EVENT_X_BALLOON_HINT_DONE] = {"X_BALLOON_HINT_DONE", true},
 };
 
 static void send_line(struct qmp_event_slot *slot, const char *data, const struct timespec *time)
@@ -113,6 +114,13 @@ static void emit_balloon(struct qmp_events *events, enum qmp_event event, uint64
 	qmp_emit(events, event, data);
 }
 
+static void emit_hint(struct qmp_events *events, uint64_t discarded_bytes)
+{
+	char data[QMP_EVENT_DATA_MAX];
+	snprintf(data, sizeof data, "{\"discarded\":%" PRIu64 "}", discarded_bytes);
+	qmp_emit(events, QMP_EVENT_X_BALLOON_HINT_DONE, data);
+}
+
 void qmp_emit_host_event(struct qmp_events *events, const struct host_event *event, uint64_t ram_bytes)
 {
 	switch (event->kind) {
@@ -134,10 +142,12 @@ void qmp_emit_host_event(struct qmp_events *events, const struct host_event *eve
 	case HOST_EVENT_BALLOON_OOM:
 		emit_balloon(events, QMP_EVENT_X_BALLOON_OOM_DEFLATE, event->value, ram_bytes);
 		break;
+	case HOST_EVENT_BALLOON_HINTED:
+		emit_hint(events, event->value);
+		break;
 	case HOST_EVENT_POWEROFF: /* what became of these is told in a note */
 	case HOST_EVENT_RESET:
 	case HOST_EVENT_BALLOON_READY:
-	case HOST_EVENT_BALLOON_HINTED:
 		break;
 	}
 }

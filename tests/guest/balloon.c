@@ -8,22 +8,23 @@
 #include "tests/guest/report.h"
 
 #define BIT(n) (1ULL << (n))
-/* FREE_PAGE_HINT is left out: hints are about migration, and nothing here migrates. */
 #define WANTED                                                                                                                                 \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_BALLOON_F_STATS_VQ) | BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) | BIT(VIRTIO_BALLOON_F_PAGE_POISON) | \
-	 BIT(VIRTIO_BALLOON_F_REPORTING))
+	 BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) | BIT(VIRTIO_BALLOON_F_REPORTING))
 
 /* VIRTIO 1.4, section 5.5.2. */
 #define QUEUE_STATS 2
+#define QUEUE_HINT 3
 #define QUEUE_REPORT 4
 
 static struct virtio_balloon_stat stats_buffer[3];
 
 static void log_features(uint64_t features, enum balloon_numbering numbering)
 {
-	say("balloon: accepted version_1%s%s%s%s, queues numbered as %s does", features & BIT(VIRTIO_BALLOON_F_STATS_VQ) ? " stats" : "",
+	say("balloon: accepted version_1%s%s%s%s%s, queues numbered as %s does", features & BIT(VIRTIO_BALLOON_F_STATS_VQ) ? " stats" : "",
 	    features & BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) ? " deflate_on_oom" : "", features & BIT(VIRTIO_BALLOON_F_PAGE_POISON) ? " page_poison" : "",
-	    features & BIT(VIRTIO_BALLOON_F_REPORTING) ? " reporting" : "", numbering == NUMBERING_SPEC ? "the specification" : "Linux");
+	    features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) ? " hinting" : "", features & BIT(VIRTIO_BALLOON_F_REPORTING) ? " reporting" : "",
+	    numbering == NUMBERING_SPEC ? "the specification" : "Linux");
 }
 
 bool balloon_find(struct balloon *b)
@@ -58,6 +59,7 @@ void balloon_start(struct balloon *b, enum balloon_numbering numbering, const ui
 	uint64_t features = b->dev.features & (poison ? WANTED : WANTED & ~BIT(VIRTIO_BALLOON_F_PAGE_POISON));
 	b->actual_pages = 0;
 	b->has_stats = features & BIT(VIRTIO_BALLOON_F_STATS_VQ);
+	b->has_hint = features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
 	b->has_report = features & BIT(VIRTIO_BALLOON_F_REPORTING);
 	b->has_poison = features & BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 	virtio_negotiate(&b->dev, features);
@@ -68,6 +70,8 @@ void balloon_start(struct balloon *b, enum balloon_numbering numbering, const ui
 	enable_queue(b, &b->deflate, next++, "deflating");
 	if (b->has_stats)
 		enable_queue(b, &b->stats, numbering == NUMBERING_SPEC ? QUEUE_STATS : next++, "statistics");
+	if (b->has_hint)
+		enable_queue(b, &b->hint, numbering == NUMBERING_SPEC ? QUEUE_HINT : next++, "hinting");
 	if (b->has_report)
 		enable_queue(b, &b->report, numbering == NUMBERING_SPEC ? QUEUE_REPORT : next++, "reporting");
 	if (b->has_stats) /* Linux does so before DRIVER_OK as well */
@@ -124,6 +128,30 @@ void balloon_deflate(struct balloon *b, const uint32_t *pfns, size_t n, unsigned
 		done += sent;
 		set_actual(b, b->actual_pages - (uint32_t)sent);
 	}
+}
+
+uint32_t balloon_hint_command(const struct balloon *b)
+{
+	return virtio_config_read(&b->dev, offsetof(struct virtio_balloon_config, free_page_hint_cmd_id));
+}
+
+static void send_hint(struct balloon *b, struct virtq_buffer buffer, bool writable)
+{
+	virtq_put(&b->hint, &buffer, 1, writable);
+	virtq_kick(&b->hint);
+	virtq_wait(&b->hint);
+}
+
+void balloon_hint_say(struct balloon *b, uint32_t command)
+{
+	static uint32_t word;
+	word = command;
+	send_hint(b, (struct virtq_buffer){(uintptr_t)&word, sizeof word}, false);
+}
+
+void balloon_hint_pages(struct balloon *b, uint64_t gpa, uint32_t len)
+{
+	send_hint(b, (struct virtq_buffer){gpa, len}, true);
 }
 
 size_t balloon_report_max(const struct balloon *b)

@@ -24,8 +24,8 @@ enum balloon_numbering { NUMBERING_SPEC, NUMBERING_LINUX };
 
 struct balloon {
 	struct virtio_device dev;
-	struct virtq inflate, deflate, stats, report;
-	bool has_stats, has_report, has_poison;
+	struct virtq inflate, deflate, stats, hint, report;
+	bool has_stats, has_hint, has_report, has_poison;
 	uint32_t actual_pages; /* as told to the host */
 };
 
@@ -55,6 +55,13 @@ void balloon_deflate(struct balloon *b, const uint32_t *pfns, size_t n, unsigned
 /* Reports n free ranges, at most balloon_report_max, as one chain, and waits until the device is done with it. */
 void balloon_report(struct balloon *b, const struct virtq_buffer *ranges, size_t n);
 size_t balloon_report_max(const struct balloon *b);
+
+/* Free page hinting: the command that the host shows, what the driver says (an id or BALLOON_HINT_STOP), and hints, each awaited. */
+#define BALLOON_HINT_STOP 0
+#define BALLOON_HINT_DONE 1
+uint32_t balloon_hint_command(const struct balloon *b);
+void balloon_hint_say(struct balloon *b, uint32_t command);
+void balloon_hint_pages(struct balloon *b, uint64_t gpa, uint32_t len);
 
 /* Answers the host's question for statistics if there is one. Bytes. */
 void balloon_answer_stats(struct balloon *b, uint64_t free_bytes, uint64_t total_bytes);

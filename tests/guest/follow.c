@@ -1,17 +1,11 @@
-#include "kvm/board.h"
 #include "tests/guest/clock.h"
 #include "tests/guest/memory.h"
 #include "tests/guest/modes.h"
 #include "tests/guest/pages.h"
+#include "tests/guest/power.h"
 #include "tests/guest/report.h"
 #include "tests/guest/ring0.h"
 #include "tests/guest/x86.h"
-
-/* ACPI 6.5, section 4.8.3.1. */
-#define PM1_POWER_BUTTON 0x0100 /* in the status and in the enable word */
-#define PORT_PM1_STATUS BOARD_PORT_PM1_EVT
-#define PORT_PM1_ENABLE (BOARD_PORT_PM1_EVT + 2)
-#define NO_SUCH_PORT 0xFFFF
 
 #define POLL_MS 10
 #define PAGES_PER_MB 256
@@ -19,15 +13,6 @@
 
 static struct page_set pool; /* all of RAM; the first b->actual_pages are in the balloon */
 static size_t n_touched;     /* pages of the pool that are written to, from its start */
-
-static bool is_power_button_pressed(void)
-{
-	uint16_t status = in16(PORT_PM1_STATUS);
-	if (status == NO_SUCH_PORT || !(status & PM1_POWER_BUTTON))
-		return false;
-	out16(PORT_PM1_STATUS, PM1_POWER_BUTTON); /* a one clears it */
-	return true;
-}
 
 static uint64_t free_bytes(const struct balloon *b)
 {
@@ -83,11 +68,11 @@ void follow_run(struct balloon *b, const struct options *options)
 	if (n_touched > pool.n)
 		n_touched = pool.n;
 	pages_fill(pool.pfns, n_touched, SEED);
-	out16(PORT_PM1_ENABLE, PM1_POWER_BUTTON); /* some boards set no status bit without it; its interrupt stays masked */
+	power_enable_button();
 	if (b)
 		balloon_start(b, NUMBERING_LINUX, NULL);
 	say("ready: %lu MiB touched; the power button ends the run", n_touched / PAGES_PER_MB);
-	while (!is_power_button_pressed()) {
+	while (!power_button_is_pressed()) {
 		if (b)
 			follow_target(b, options);
 		ring0_sleep_ms(POLL_MS);

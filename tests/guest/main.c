@@ -5,9 +5,9 @@
  * tests/guest/options.h. The last line that it prints is its verdict.
  *
  *   boot.S, ring0   PVH entry, long mode, exceptions; everything else is ring 3
- *   memory, clock, serial, pci, virtio, virtq, balloon   the machine
+ *   memory, clock, serial, power, pci, virtio, virtq, balloon   the machine
  *   pages           which pages, what is written to them, is it still there
- *   selftest, bench, follow   the modes
+ *   selftest, bench, follow, hint   the modes
  *   report          lines, verdict, power off
  */
 #include "tests/guest/clock.h"
@@ -40,6 +40,11 @@ void guest_main(void)
 		break;
 	case MODE_FOLLOW:
 		follow_run(b, &options);
+		break;
+	case MODE_HINT:
+		if (!b)
+			fail("mode=hint wants a balloon");
+		hint_run(b, &options);
 		break;
 	case MODE_IDLE:
 		follow_run(NULL, &options);

@@ -8,6 +8,7 @@
 /* b: NULL without a balloon. */
 void selftest_run(struct balloon *b, const struct options *options);
 void bench_run(struct balloon *b);
+void hint_run(struct balloon *b, const struct options *options); /* b is not NULL */
 void follow_run(struct balloon *b, const struct options *options);
 
 #endif

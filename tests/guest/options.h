@@ -7,9 +7,12 @@
  *                   descending and random order; then powers off
  *   mode=follow     follows the target and answers statistics until the power
  *                   button is pressed
+ *   mode=hint       hints at its pages whenever the host asks and uses some of
+ *                   them again, before, while and after the host looks; checks
+ *                   them; until the power button is pressed
  *   mode=idle       leaves the balloon alone until the power button is pressed
  *   hold_ms=N       selftest: stay inflated so long (0)
- *   touch_mb=N      follow, idle: write to so much RAM first (0); follow writes
+ *   touch_mb=N      follow, idle, hint: write to so much RAM first (0; hint 64); follow writes
  *                   to it again whenever it comes back from the balloon
  *   zero=must|any   what a page holds after the host had it: zero (default), or
  *                   either zero or what it held, where the host can only give
@@ -25,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_IDLE };
+enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_HINT, MODE_IDLE };
 
 struct options {
 	enum mode mode;
