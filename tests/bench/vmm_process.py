@@ -1,4 +1,4 @@
-"""What startup and footprint share: the VMM with its built-in guest, and the least program beside it."""
+"""What startup, footprint and idle share: the VMM with its built-in guest, and the least program beside it."""
 
 import contextlib
 import os
