@@ -1,15 +1,8 @@
-/* Rows BAL: the balloon. */
+/* Rows BAL-FEA, BAL-CFG and BAL-VQ: what the balloon offers and how its queues are numbered. */
 #include <errno.h>
 
 #include "tests/conformance/fd.h"
 #include "util/bytes.h"
-
-static struct balloon_state state;
-
-static void get(void)
-{
-	balloon_get_state(fg.dev, &state);
-}
 
 /* MUST_TELL_HOST may be declined: nothing of a page is touched after its acknowledgement anyhow. */
 static void fea_01(void)
@@ -76,11 +69,9 @@ static void cfg_03(void)
 	fd_init(0);
 	for (unsigned i = 0; i < 10; i++)
 		fd_inflate(256 * i, 256);
-	get();
-	CU_ASSERT_EQUAL(state.actual_bytes, 0);
+	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 0);
 	fg_dc_write(&fg, DC_ACTUAL, 2560);
-	get();
-	CU_ASSERT_EQUAL(state.actual_bytes, 2560 * 4096);
+	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 2560 * 4096);
 	fd_end();
 }
 
@@ -101,8 +92,7 @@ static void cfg_05(void)
 	fg_dc_write(&fg, DC_ACTUAL, 1000);
 	fd_post_stats(5);
 	fg_status_write(&fg, 0);
-	get();
-	CU_ASSERT_EQUAL(state.actual_bytes, 0);
+	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 0);
 	CU_ASSERT_EQUAL(fg_dc(&fg, DC_ACTUAL), 0);
 	CU_ASSERT_EQUAL(fg_dc(&fg, DC_NUM_PAGES), 1000);
 	fg_init(&fg, ALL_TYPE);
@@ -123,8 +113,7 @@ static void vq_01_02(void)
 	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 1);
 	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_DEFLATE).pages, 1);
 	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_REPORT).pages, 1);
-	get();
-	CU_ASSERT_EQUAL(state.stats[4], 8);
+	CU_ASSERT_EQUAL(fd_state()->stats[4], 8);
 	fd_end();
 }
 
@@ -148,8 +137,7 @@ static void vq_03(void)
 			CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, 1);
 			if (set & 1) {
 				fd_post_stats(set);
-				get();
-				CU_ASSERT_EQUAL(state.stats[4], set);
+				CU_ASSERT_EQUAL(fd_state()->stats[4], set);
 			}
 			if (set & 2) {
 				fg_send(&fg, report, FG_PAGES, 8192, D_WRITE);
@@ -160,290 +148,10 @@ static void vq_03(void)
 		}
 }
 
-static void inf_01(void)
-{
-	static uint32_t pfns[4096];
-	fd_init(0);
-	fd_inflate(5, 1);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, 1);
-	const uint32_t three[] = {PFN(FG_PAGES) + 9, PFN(FG_PAGES) + 7, PFN(FG_PAGES) + 8};
-	fg_send_pfns(&fg, INFLATE, three, 3);
-	CU_ASSERT_EQUAL(fg.fh->discards[1].gpa, FG_PAGES + 7 * 4096);
-	CU_ASSERT_EQUAL(fg.fh->discards[1].len, 3 * 4096);
-	fakehost_forget_discards(fg.fh);
-	for (unsigned i = 0; i < 4096; i++)
-		pfns[i] = PFN(FG_PAGES) + (i * 2053) % 8192;
-	fg_send_pfns(&fg, INFLATE, pfns, 4096);
-	fakehost_settle(fg.fh, 10);
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < fg.fh->n_discards; i++)
-		bytes += fg.fh->discards[i].len;
-	CU_ASSERT_EQUAL(bytes, 4096 * 4096);
-	for (unsigned i = 0; i < 4096; i += 37)
-		CU_ASSERT_TRUE(fakehost_was_discarded(fg.fh, (uint64_t)pfns[i] << 12));
-	fd_end();
-}
-
-/* Every page of the request has its old contents until the host is asked, and the used entry is there only after that. */
-static uint16_t used_at_discard;
-static bool intact_at_discard;
-
-static void look(struct fakehost *fh)
-{
-	(void)fh;
-	used_at_discard = fg_used_idx(&fg, INFLATE) + fg_used_idx(&fg, REPORT);
-	intact_at_discard = fg_holds(&fg, FG_PAGES, 4 * 4096, 0x66);
-}
-
-static void inf_02_03(void)
-{
-	fd_init(ALL_TYPE);
-	fg.fh->before_discard = look;
-	fg_fill(&fg, FG_PAGES, 4 * 4096, 0x66);
-	fd_inflate(0, 4);
-	CU_ASSERT_TRUE(intact_at_discard);
-	CU_ASSERT_EQUAL(used_at_discard, 0);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
-	fg_fill(&fg, FG_PAGES, 4 * 4096, 0x66);
-	fg_send(&fg, REPORT, FG_PAGES, 4 * 4096, D_WRITE);
-	CU_ASSERT_TRUE(intact_at_discard);
-	CU_ASSERT_EQUAL(used_at_discard, 1);
-	fd_end();
-}
-
-/* Inflate, acknowledgement, write, read: nothing comes late. Reports as well. */
-static void inf_03_rep_02(void)
-{
-	fd_init(ALL_TYPE);
-	fg.fh->discards_unrecorded = true;
-	uint32_t *word = fakehost_ram(fg.fh, FG_PAGES, 4096);
-	for (uint32_t i = 1; i < 20000; i++) {
-		if (i % 2)
-			fd_inflate(0, 1);
-		else
-			fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
-		CU_ASSERT_EQUAL_FATAL(*word, 0);
-		*word = i;
-		fakehost_run_work(fg.fh);
-		fakehost_advance(fg.fh, 1);
-		CU_ASSERT_EQUAL_FATAL(*word, i);
-	}
-	fd_end();
-}
-
-static void inf_05(void)
-{
-	struct fakehost *fh = fakehost_create(2 * MIB);
-	fg_create_on(&fg, NULL, fh);
-	fg_init(&fg, 0);
-	fg_fill(&fg, FG_PAGES, 2 * MIB, 7);
-	fd_inflate(0, 511);
-	CU_ASSERT_EQUAL(fh->n_discards, 0);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 2 * MIB, 7));
-	fd_deflate(3, 1);
-	fd_inflate(511, 1);
-	CU_ASSERT_EQUAL(fh->n_discards, 0);
-	fd_inflate(3, 1);
-	CU_ASSERT_EQUAL(fh->n_discards, 1);
-	CU_ASSERT_EQUAL(fh->discards[0].len, 2 * MIB);
-	fd_end();
-}
-
-static void inf_06(void)
-{
-	const uint32_t bad[] = {0xFFFFFFFF, 0xC0000, 0x7FFFFFFF};
-	fd_init(0);
-	fakehost_capture_log();
-	fg_send_pfns(&fg, INFLATE, bad, 3);
-	fakehost_end_log();
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
-	CU_ASSERT_EQUAL(fg_used_len(&fg, INFLATE, 0), 0);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
-	fd_end();
-}
-
-static void def_01_02(void)
-{
-	fd_init(F_MUST_TELL_HOST);
-	fd_inflate(0, 256);
-	fd_deflate(0, 256);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 1);
-	fg_fill(&fg, FG_PAGES, MIB, 0x31);
-	fakehost_settle(fg.fh, 10);
-	fakehost_advance(fg.fh, 100000);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, MIB, 0x31));
-	fd_end();
-}
-
-static void def_03(void)
-{
-	fd_init(0);
-	fg.fh->discards_unrecorded = true;
-	fg_dc_write(&fg, DC_ACTUAL, 1);
-	fd_inflate(0, 1);
-	for (unsigned i = 1; i <= 10000; i++) {
-		fd_inflate(i % 1000, 1);
-		fd_deflate((i - 1) % 1000, 1);
-	}
-	get();
-	CU_ASSERT_EQUAL(state.actual_bytes, 4096);
-	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_INFLATE].pages, 10001);
-	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_DEFLATE].pages, 10000);
-	fd_end();
-}
-
-static void post_tags(const uint16_t *tags, unsigned n)
-{
-	uint8_t *data = fakehost_ram(fg.fh, FG_DATA(STATS), n * 10);
-	for (unsigned i = 0; i < n; i++) {
-		store_le16(data + 10 * i, tags[i]);
-		store_le64(data + 10 * i + 2, 1000 + tags[i]);
-	}
-	fg_send(&fg, STATS, FG_DATA(STATS), n * 10, 0);
-	get();
-}
-
-static void sta_01(void)
-{
-	fd_init(F_STATS);
-	post_tags((const uint16_t[]){4, 500, 0xFFFF, 5}, 4);
-	for (unsigned i = 0; i < BALLOON_N_STATS; i++)
-		CU_ASSERT_EQUAL(state.stats[i], i == 4 || i == 5 ? 1000 + i : BALLOON_STAT_UNSET);
-	fd_end();
-}
-
-static void sta_02_03_07(void)
-{
-	fd_init(F_STATS);
-	post_tags((const uint16_t[]){15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, 16);
-	for (unsigned i = 0; i < 16; i++)
-		CU_ASSERT_EQUAL(state.stats[i], 1000 + i);
-	fd_end();
-}
-
-static void sta_04(void)
-{
-	fd_init(F_STATS);
-	post_tags((const uint16_t[]){4}, 1);
-	fakehost_advance(fg.fh, 1000000);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 0);
-	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1);
-	CU_ASSERT_EQUAL(fg_used_len(&fg, STATS, 0), 0);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, STATS + 1), 1);
-	fd_post_stats(31337);
-	get();
-	CU_ASSERT_EQUAL(state.stats[4], 31337);
-	fd_end();
-}
-
-static void sta_05(void)
-{
-	fd_begin();
-	fg_negotiate(&fg, F_STATS);
-	fg_queue_on(&fg, STATS, 64);
-	fd_post_stats(5);
-	get();
-	CU_ASSERT_EQUAL(state.stats[4], BALLOON_STAT_UNSET);
-	fg_status_write(&fg, 0xF);
-	get();
-	CU_ASSERT_EQUAL(state.stats[4], 5);
-	fd_end();
-}
-
-static void sta_06(void)
-{
-	fd_init(F_STATS);
-	post_tags((const uint16_t[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10);
-	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
-	post_tags((const uint16_t[]){4}, 1);
-	for (unsigned i = 0; i < BALLOON_N_STATS; i++)
-		CU_ASSERT_EQUAL(state.stats[i], i == 4 ? 1004 : BALLOON_STAT_UNSET);
-	fd_end();
-}
-
-static void poi_02_rep_03(void)
-{
-	fd_begin();
-	for (unsigned poison = 0; poison < 2; poison++) {
-		fg_negotiate(&fg, F_POISON | F_REPORT);
-		fg_dc_write(&fg, DC_POISON, poison ? 0xAAAAAAAA : 0);
-		fg_queue_on(&fg, REPORT, 64);
-		fg_status_write(&fg, 0xF);
-		fg_dc_write(&fg, DC_POISON, poison ? 0 : 0xAAAAAAAA);
-		fakehost_forget_discards(fg.fh);
-		fg_fill(&fg, FG_PAGES, 2 * MIB, 0xAA);
-		fg_send(&fg, REPORT, FG_PAGES, 2 * MIB, D_WRITE);
-		fakehost_settle(fg.fh, 10);
-		CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), 1);
-		CU_ASSERT_EQUAL(fg.fh->n_discards, !poison);
-		CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 2 * MIB, poison ? 0xAA : 0));
-	}
-	/* Without the feature the field is not there. */
-	fg_negotiate(&fg, F_REPORT);
-	fg_dc_write(&fg, DC_POISON, 0xAAAAAAAA);
-	fg_queue_on(&fg, REPORT, 64);
-	fg_status_write(&fg, 0xF);
-	fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 4096, 0));
-	fd_end();
-}
-
-static void rep_04_05(void)
-{
-	const uint64_t table = 0x900000;
-	fd_init(F_REPORT | F_INDIRECT);
-	uint64_t at = FG_PAGES, bytes = 0;
-	for (uint16_t i = 0; i < 32; i++) {
-		uint32_t len = 4096u << (i % 9); /* up to 1 MiB */
-		fg_fill(&fg, at, len + 4096, 0x11);
-		fg_desc_at(&fg, table, i, at, len, D_WRITE | (i < 31 ? D_NEXT : 0), i + 1);
-		at += len + 4096;
-		bytes += len;
-	}
-	fg_desc(&fg, REPORT, 0, table, 32 * 16, D_INDIRECT, 0);
-	fg_publish(&fg, REPORT, 0);
-	fg_kick(&fg, REPORT);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, 32);
-	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, bytes);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), 1);
-	at = FG_PAGES;
-	for (unsigned i = 0; i < 32; i++) {
-		uint32_t len = 4096u << (i % 9);
-		CU_ASSERT_TRUE(fg_holds(&fg, at, len, 0));
-		CU_ASSERT_TRUE(fg_holds(&fg, at + len, 4096, 0x11));
-		at += len + 4096;
-	}
-	fg_fill(&fg, FG_PAGES, 4096, 0x22);
-	fakehost_settle(fg.fh, 10);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 4096, 0x22));
-	fd_end();
-}
-
 static const struct test_case cases[] = {
-	{"BAL-FEA-01", fea_01},
-	{"BAL-FEA-02", fea_02},
-	{"BAL-FEA-03", fea_03},
-	{"BAL-CFG-01 BAL-CFG-02", cfg_01_02},
-	{"BAL-CFG-03", cfg_03},
-	{"BAL-CFG-04", cfg_04},
-	{"BAL-CFG-05", cfg_05},
-	{"BAL-VQ-01 BAL-VQ-02", vq_01_02},
+	{"BAL-FEA-01", fea_01}, {"BAL-FEA-02", fea_02}, {"BAL-FEA-03", fea_03}, {"BAL-CFG-01 BAL-CFG-02", cfg_01_02},
+	{"BAL-CFG-03", cfg_03}, {"BAL-CFG-04", cfg_04}, {"BAL-CFG-05", cfg_05}, {"BAL-VQ-01 BAL-VQ-02", vq_01_02},
 	{"BAL-VQ-03", vq_03},
-	{"BAL-INF-01", inf_01},
-	{"BAL-INF-02 BAL-INF-03 BAL-REP-01", inf_02_03},
-	{"BAL-INF-03 BAL-REP-02", inf_03_rep_02},
-	{"BAL-INF-05", inf_05},
-	{"BAL-INF-06", inf_06},
-	{"BAL-DEF-01 BAL-DEF-02", def_01_02},
-	{"BAL-DEF-03", def_03},
-	{"BAL-STA-01", sta_01},
-	{"BAL-STA-02 BAL-STA-03 BAL-STA-07", sta_02_03_07},
-	{"BAL-STA-04", sta_04},
-	{"BAL-STA-05", sta_05},
-	{"BAL-STA-06", sta_06},
-	{"BAL-POI-02 BAL-REP-03", poi_02_rep_03},
-	{"BAL-REP-04 BAL-REP-05", rep_04_05},
 };
 
 TEST_SUITE(bal, cases);

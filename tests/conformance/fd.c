@@ -5,11 +5,34 @@
 #include "util/bytes.h"
 
 struct fakeguest fg;
-static bool hostile;
+
+/* A hostile row in work: memory that nobody names, and what the device may need for one access. */
+#define CANARY_GPA 0xB00000ULL
+#define CANARY_LEN MIB
+#define CANARY 0xC5
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifdef IS_SANITIZED
+#define LONGEST_ACCESS_US 100000
+#else
+#define LONGEST_ACCESS_US 10000
+#endif
+
+static bool hostile, canary_is_named;
 
 void fd_begin(void)
 {
-	fg_create(&fg, NULL, 4096);
+	fd_begin_with(NULL, 4096);
+}
+
+void fd_begin_with(const struct balloon_config *config, uint64_t page_size_bytes)
+{
+	fg_create(&fg, config, page_size_bytes);
 }
 
 void fd_init(uint64_t features)
@@ -26,10 +49,23 @@ void fd_end(void)
 void fd_begin_hostile(void)
 {
 	fd_begin();
-	fg_init(&fg, ALL_TYPE | F_INDIRECT | F_RING_RESET);
+	fd_go_hostile();
+}
+
+void fd_go_hostile(void)
+{
 	assert(!hostile);
 	hostile = true;
+	canary_is_named = false;
+	fg_init(&fg, ALL_TYPE | F_INDIRECT | F_RING_RESET);
+	fg_fill(&fg, CANARY_GPA, CANARY_LEN, CANARY);
+	fg.fh->timed = true;
 	fakehost_capture_log();
+}
+
+void fd_canary_is_named(void)
+{
+	canary_is_named = true;
 }
 
 /* After all that, a reset and a proper driver: every queue does its work. */
@@ -72,11 +108,24 @@ static void expect_all_works(void)
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), config_irqs + 1);
 }
 
+/* In the state that the driver left behind, work and calls have an end, and memory that it did not name is as it was. */
+static void expect_unharmed(void)
+{
+	struct balloon_state state;
+	fakehost_settle(fg.fh, 100000);
+	balloon_get_state(fg.dev, &state);
+	balloon_request_stats(fg.dev);
+	CU_ASSERT_EQUAL(balloon_set_target(fg.dev, state.target_bytes ^ MIB), 0);
+	CU_ASSERT_EQUAL(balloon_set_target(fg.dev, state.target_bytes), 0);
+	CU_ASSERT_TRUE(canary_is_named || fg_holds(&fg, CANARY_GPA, CANARY_LEN, CANARY));
+	CU_ASSERT_TRUE(fg.fh->longest_us < LONGEST_ACCESS_US);
+}
+
 void fd_end_hostile(void)
 {
-	uint64_t seconds = fg.fh->now_ms / 1000;
-	fakehost_settle(fg.fh, 100000);
-	CU_ASSERT_TRUE(fakehost_end_log() <= 2 + seconds);
+	expect_unharmed();
+	fg.fh->timed = false;
+	CU_ASSERT_TRUE(fakehost_end_log() <= 2 + fg.fh->now_ms / 1000);
 	hostile = false;
 	expect_all_works();
 	fd_end();
@@ -101,12 +150,12 @@ void fd_deflate(unsigned first, unsigned n)
 	send_pages(DEFLATE, first, n);
 }
 
-void fd_post_inflate(uint16_t head, unsigned page)
+void fd_post(unsigned queue, uint16_t head, unsigned page)
 {
-	uint64_t gpa = FG_DATA(INFLATE) + head * 4ULL;
+	uint64_t gpa = FG_DATA(queue) + head * 4ULL;
 	store_le32(fakehost_ram(fg.fh, gpa, 4), PFN(FG_PAGES) + page);
-	fg_desc(&fg, INFLATE, head, gpa, 4, 0, 0);
-	fg_publish(&fg, INFLATE, head);
+	fg_desc(&fg, queue, head, gpa, 4, 0, 0);
+	fg_publish(&fg, queue, head);
 }
 
 void fd_post_stats(uint64_t value)
@@ -117,14 +166,33 @@ void fd_post_stats(uint64_t value)
 	fg_send(&fg, STATS, FG_DATA(STATS), 10, 0);
 }
 
+const struct balloon_state *fd_state(void)
+{
+	static struct balloon_state state;
+	balloon_get_state(fg.dev, &state);
+	return &state;
+}
+
 struct balloon_queue_counters fd_counters(enum balloon_queue_role role)
 {
-	struct balloon_state state;
-	balloon_get_state(fg.dev, &state);
-	return state.queues[role];
+	return fd_state()->queues[role];
 }
 
 uint64_t fd_messages(void)
 {
 	return fg.fh->n_msis + fg.fh->irq_raised[FG_GSI];
+}
+
+uint64_t fd_window(unsigned offset, unsigned size)
+{
+	fg_pcicfg_write(&fg, fg.window_cap + 4, 1, 0);
+	fg_pcicfg_write(&fg, fg.window_cap + 8, 4, offset);
+	fg_pcicfg_write(&fg, fg.window_cap + 12, 4, size);
+	return fg_pcicfg(&fg, fg.window_cap + 16, 4);
+}
+
+void fd_window_write(unsigned offset, unsigned size, uint32_t value)
+{
+	fd_window(offset, size); /* aims; the read does no harm where it is used */
+	fg_pcicfg_write(&fg, fg.window_cap + 16, 4, value);
 }

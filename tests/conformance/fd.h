@@ -22,30 +22,47 @@ enum { INFLATE, DEFLATE, STATS, HINT, REPORT };
 #define ALL_TYPE (F_MUST_TELL_HOST | F_STATS | F_OOM | F_HINT | F_POISON | F_REPORT)
 #define ALL_OFFERED (ALL_TYPE | F_INDIRECT | F_EVENT_IDX | F_VERSION_1 | F_RING_RESET | F_SUSPEND)
 
-/* Power-on, no driver yet. */
+/* Power-on, no driver yet; 4096-byte pages and everything on. */
 void fd_begin(void);
+void fd_begin_with(const struct balloon_config *config, uint64_t page_size_bytes);
 /* The same, then fg_init(features). */
 void fd_init(uint64_t features);
 /* The host's promises were kept and nothing is left behind. */
 void fd_end(void);
 
 /*
- * For hostile rows: from here stderr is captured. The end checks the
- * invariants: log lines are bounded, the device still answers its host, and
- * after a reset with a proper driver everything works.
+ * For hostile rows. From fd_go_hostile() on stderr is captured and each access
+ * is timed. The end checks that the device
+ *
+ *   I1 is alive (and the sanitizers and guard pages were silent: I2)
+ *   I2 left memory alone that the driver did not name
+ *   I3 never kept a vCPU or the event loop longer than 10 ms of CPU time
+ *   I4 answers its host, and has an end of work
+ *   I5 logged a line a second at most
+ *   I6 kept nothing: allocations are the leak sanitizer's; it makes none after its creation
+ *   I7 works in every queue after a reset with a proper driver
  */
-void fd_begin_hostile(void);
+void fd_begin_hostile(void); /* fd_begin() and fd_go_hostile() */
+void fd_go_hostile(void);
 void fd_end_hostile(void);
+/* The driver names memory at random, or all of it. */
+void fd_canary_is_named(void);
 
 /* n pages from FG_PAGES + first pages on, in one request. */
 void fd_inflate(unsigned first, unsigned n);
 void fd_deflate(unsigned first, unsigned n);
 /* Publishes a good one-page request with descriptor `head`, without a kick. */
-void fd_post_inflate(uint16_t head, unsigned page);
+void fd_post(unsigned queue, uint16_t head, unsigned page);
 /* One statistics buffer with tag 4 = value. */
 void fd_post_stats(uint64_t value);
 
+/* A copy in static memory, new with each call. */
+const struct balloon_state *fd_state(void);
 struct balloon_queue_counters fd_counters(enum balloon_queue_role role);
 uint64_t fd_messages(void); /* MSI-X and INTx edges together */
+
+/* BAR 0 through the window in configuration space. */
+uint64_t fd_window(unsigned offset, unsigned size);
+void fd_window_write(unsigned offset, unsigned size, uint32_t value);
 
 #endif

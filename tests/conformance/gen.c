@@ -1,6 +1,4 @@
-/* Rows GEN: status, features, reset, configuration space, queue reset. */
-#include <string.h>
-
+/* Rows GEN: status, features, configuration space. */
 #include "tests/conformance/fd.h"
 
 static void gen_01(void)
@@ -134,56 +132,6 @@ static void gen_10(void)
 	fd_end();
 }
 
-static void gen_14(void)
-{
-	const uint8_t states[] = {1, 3, 0xB, 0xF, 0x8F};
-	fd_begin();
-	for (size_t i = 0; i < sizeof states; i++) {
-		fg_accept(&fg, F_VERSION_1);
-		fg_status_write(&fg, states[i]);
-		CU_ASSERT_EQUAL(fg_status(&fg), states[i]);
-		fg_status_write(&fg, 0);
-		CU_ASSERT_EQUAL(fg_status(&fg), 0);
-	}
-	fg_init(&fg, 0);
-	fakehost_capture_log();
-	break_inflate();
-	fakehost_end_log();
-	CU_ASSERT_EQUAL(fg_status(&fg), 0x4F);
-	fg_status_write(&fg, 0);
-	CU_ASSERT_EQUAL(fg_status(&fg), 0);
-	fd_end();
-}
-
-/* A reset with requests in work and deferred: nothing of them comes later. */
-static void gen_15(void)
-{
-	static uint8_t ring[0x10000];
-	fd_init(0);
-	for (uint16_t i = 0; i < 64; i++)
-		fd_post_inflate(i, i);
-	static uint32_t pfns[8192];
-	for (unsigned i = 0; i < 8192; i++)
-		pfns[i] = PFN(FAKE_HIGH_GPA) + i;
-	fg_send_pfns(&fg, DEFLATE, pfns, 8192);
-	fg_send_pfns(&fg, INFLATE, pfns, 8192);
-	fg_status_write(&fg, 0);
-	CU_ASSERT_EQUAL(fg_status(&fg), 0);
-	memcpy(ring, fakehost_ram(fg.fh, FG_RING(INFLATE), sizeof ring), sizeof ring);
-	uint64_t messages = fd_messages();
-	size_t discards = fg.fh->n_discards;
-	fg_fill(&fg, FAKE_HIGH_GPA, 8192 * 4096, 1);
-	for (unsigned i = 0; i < FG_N_QUEUES; i++)
-		fg_kick(&fg, i);
-	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
-	fakehost_advance(fg.fh, 100000);
-	CU_ASSERT_EQUAL(memcmp(ring, fakehost_ram(fg.fh, FG_RING(INFLATE), sizeof ring), sizeof ring), 0);
-	CU_ASSERT_TRUE(fg_holds(&fg, FAKE_HIGH_GPA, 8192 * 4096, 1));
-	CU_ASSERT_EQUAL(fd_messages(), messages);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, discards);
-	fd_end();
-}
-
 static void gen_16(void)
 {
 	fd_begin();
@@ -215,91 +163,10 @@ static void gen_18(void)
 	fd_end();
 }
 
-static void gen_19(void)
-{
-	static uint32_t pfns[1024];
-	fd_init(F_RING_RESET);
-	for (unsigned i = 0; i < 1024; i++)
-		pfns[i] = PFN(FAKE_HIGH_GPA) + i;
-	for (uint16_t i = 0; i < 32; i++) {
-		memcpy(fakehost_ram(fg.fh, FG_DATA(INFLATE), sizeof pfns), pfns, sizeof pfns);
-		fg_desc(&fg, INFLATE, i, FG_DATA(INFLATE), sizeof pfns, 0, 0);
-		fg_publish(&fg, INFLATE, i);
-	}
-	fg_kick(&fg, INFLATE);
-	fg_q_write(&fg, INFLATE, CC_Q_RESET, 2, 1);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_RESET, 2), 0);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_ENABLE, 2), 0);
-	uint16_t used = fg_used_idx(&fg, INFLATE);
-	uint64_t irqs = fg_irqs(&fg, 1);
-	CU_ASSERT_TRUE(used < 32);
-	fg_kick(&fg, INFLATE);
-	fakehost_settle(fg.fh, 100);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), used);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), irqs);
-	fd_deflate(0, 1);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 1);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, 2), 1);
-	fd_end();
-}
-
-static void gen_20(void)
-{
-	fd_init(F_RING_RESET);
-	for (unsigned i = 0; i < 10; i++)
-		fd_inflate(i, 1);
-	fg_q_write(&fg, INFLATE, CC_Q_RESET, 2, 1);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_SIZE, 2), 256);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_VEC, 2), 0xFFFF);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_DESC, 8), 0);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_DRIVER, 8), 0);
-	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_DEVICE, 8), 0);
-	fg_queue_on(&fg, INFLATE, 128);
-	fd_inflate(20, 1);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
-	CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, 0), 0);
-	fd_end();
-}
-
-static void gen_21(void)
-{
-	const uint64_t other = 0x800000;
-	fd_init(F_RING_RESET);
-	fd_inflate(0, 1);
-	fg_q_write(&fg, INFLATE, CC_Q_RESET, 2, 1);
-	fg_fill(&fg, FG_RING(INFLATE), 0x10000, 0xCA);
-	fg_queue_on_at(&fg, INFLATE, 8, other, other + 0x1000, other + 0x2000);
-	fg_q_write(&fg, INFLATE, CC_Q_VEC, 2, 5);
-	uint64_t irqs = fg_irqs(&fg, 5);
-	for (unsigned i = 0; i < 20; i++)
-		fd_inflate(i, 1);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 20);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, 5), irqs + 20);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_RING(INFLATE), 0x10000, 0xCA));
-	fd_end();
-}
-
-/* Not negotiated: its bit never sticks. */
-static void gen_22(void)
-{
-	fd_begin();
-	fg_accept(&fg, F_VERSION_1);
-	fg_status_write(&fg, 3);
-	fg_status_write(&fg, 0x1B);
-	CU_ASSERT_EQUAL(fg_status(&fg), 0xB);
-	fg_status_write(&fg, 0x1F);
-	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
-	fg_status_write(&fg, 0x1F);
-	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
-	fd_end();
-}
-
 static const struct test_case cases[] = {
 	{"GEN-01", gen_01}, {"GEN-02 GEN-03", gen_02_03}, {"GEN-04", gen_04}, {"GEN-05 GEN-08 GEN-11", gen_05_08_11},
 	{"GEN-06", gen_06}, {"GEN-07 GEN-12", gen_07_12}, {"GEN-09", gen_09}, {"GEN-10", gen_10},
-	{"GEN-14", gen_14}, {"GEN-15", gen_15},		  {"GEN-16", gen_16}, {"GEN-17", gen_17},
-	{"GEN-18", gen_18}, {"GEN-19", gen_19},		  {"GEN-20", gen_20}, {"GEN-21", gen_21},
-	{"GEN-22", gen_22},
+	{"GEN-16", gen_16}, {"GEN-17", gen_17},		  {"GEN-18", gen_18},
 };
 
 TEST_SUITE(gen, cases);

@@ -176,7 +176,7 @@ static void hos_11(void)
 static void hos_12_13(void)
 {
 	fd_begin_hostile();
-	fd_post_inflate(0, 0);
+	fd_post(INFLATE, 0, 0);
 	for (uint64_t offset = 0; offset < 0x100; offset++)
 		for (unsigned size = 1; size <= 8; size *= 2) {
 			if (offset == 0 && (size == 2 || size == 4))
@@ -188,7 +188,7 @@ static void hos_12_13(void)
 	/* The address decides, whatever is written. */
 	fg_bar_write(&fg, fg.notify, 2, 0xFFFF);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
-	fd_post_inflate(1, 0);
+	fd_post(INFLATE, 1, 0);
 	fg_bar_write(&fg, fg.notify, 4, 0xDEADBEEF);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 2);
 	fd_end_hostile();

@@ -89,7 +89,7 @@ static void hos_25(void)
 static void hos_26(void)
 {
 	fd_begin_hostile();
-	fd_post_inflate(3, 1);
+	fd_post(INFLATE, 3, 1);
 	fg_publish(&fg, INFLATE, 3);
 	fg_publish(&fg, INFLATE, 3);
 	fg_kick(&fg, INFLATE);
@@ -265,7 +265,7 @@ static void hos_40(void)
 {
 	fd_begin_hostile();
 	for (uint16_t i = 0; i < 128; i++)
-		fd_post_inflate(i, i);
+		fd_post(INFLATE, i, i);
 	fg_kick(&fg, INFLATE);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);

@@ -7,15 +7,22 @@
 /* clang-format off */
 #define SUITES(X) \
 	X(gen) \
+	X(resets) \
 	X(vq) \
-	X(pci) \
+	X(pci_config) \
+	X(pci_regs) \
+	X(pci_irq) \
 	X(absent) \
 	X(bal) \
+	X(bal_pages) \
+	X(bal_stats) \
 	X(hos_regs) \
 	X(hos_ring) \
 	X(hos_pages) \
+	X(hos_queues) \
 	X(hos_pci) \
-	X(races)
+	X(races) \
+	X(hos_races)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;

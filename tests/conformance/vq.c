@@ -36,7 +36,7 @@ static void vq_01(void)
 	fg_set_avail_idx(&fg, INFLATE, 0);
 	fg_status_write(&fg, 0xF);
 	for (uint16_t i = 0; i < 128; i++)
-		fd_post_inflate(i, i);
+		fd_post(INFLATE, i, i);
 	fg_kick(&fg, INFLATE);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
 	fd_end();
@@ -190,7 +190,7 @@ static void vq_13_14(void)
 	}
 	fg_used_event(&fg, INFLATE, 9);
 	for (uint16_t i = 0; i < 6; i++)
-		fd_post_inflate(i, i);
+		fd_post(INFLATE, i, i);
 	fg_kick(&fg, INFLATE);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 2);
 	fg_used_event(&fg, INFLATE, fg_used_idx(&fg, INFLATE) + 1000);
@@ -240,7 +240,7 @@ static void vq_18_27(void)
 		bool wanted = i % 5 == 0;
 		fg_used_event(&fg, INFLATE, wanted ? idx : idx - 1);
 		irqs += wanted;
-		fd_post_inflate(i % 8, i % 512);
+		fd_post(INFLATE, i % 8, i % 512);
 		fg_kick(&fg, INFLATE);
 		CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), (uint16_t)(i + 1));
 		CU_ASSERT_EQUAL_FATAL(fg_used_id(&fg, INFLATE, i % 8), i % 8);
@@ -278,7 +278,7 @@ static void vq_23(void)
 static void vq_24(void)
 {
 	fd_init(0);
-	fd_post_inflate(0, 0);
+	fd_post(INFLATE, 0, 0);
 	fakehost_advance(fg.fh, 1000);
 	fg_kick(&fg, INFLATE);
 	fg_kick(&fg, INFLATE);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/fakewatch.h"
@@ -22,6 +23,27 @@ static void broken_promise(struct fakehost *fh, const char *what)
 {
 	fh->contract_errors++;
 	fprintf(stderr, "fakehost: %s\n", what);
+}
+
+/* ---- How long things take -------------------------------------------- */
+
+static uint64_t cpu_us(const struct fakehost *fh)
+{
+	struct timespec t = {0};
+	if (fh->timed)
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void note_time(struct fakehost *fh, uint64_t begin_us)
+{
+	uint64_t took_us = cpu_us(fh) - begin_us;
+	if (!fh->timed || !begin_us)
+		return;
+	pthread_mutex_lock(&fh->lock);
+	if (took_us > fh->longest_us)
+		fh->longest_us = took_us;
+	pthread_mutex_unlock(&fh->lock);
 }
 
 /* ---- Ports and MMIO -------------------------------------------------- */
@@ -88,7 +110,9 @@ uint64_t fakehost_read(struct fakehost *fh, enum io_space space, uint64_t addres
 	if (!region.ops)
 		return all_ones;
 	fakehost_enter_guest(fh);
+	uint64_t begin_us = cpu_us(fh);
 	value = region.ops->read(region.opaque, address - region.base, size);
+	note_time(fh, begin_us);
 	fakehost_leave_guest(fh);
 	if (value & ~all_ones)
 		broken_promise(fh, "a read returned more bits than it was asked for");
@@ -106,7 +130,9 @@ void fakehost_write(struct fakehost *fh, enum io_space space, uint64_t address, 
 	if (!region.ops)
 		return;
 	fakehost_enter_guest(fh);
+	uint64_t begin_us = cpu_us(fh);
 	region.ops->write(region.opaque, address - region.base, size, size == 8 ? value : value & ((1ULL << 8 * size) - 1));
+	note_time(fh, begin_us);
 	fakehost_leave_guest(fh);
 }
 
@@ -302,7 +328,9 @@ unsigned fakehost_run_work(struct fakehost *fh)
 		next = list->next;
 		list->queued = false;
 		pthread_mutex_unlock(&fh->lock);
+		uint64_t begin_us = cpu_us(fh);
 		list->fn(list->opaque);
+		note_time(fh, begin_us);
 	}
 	return n;
 }

@@ -71,6 +71,10 @@ struct fakehost {
 	uint64_t event_count[FAKE_N_EVENT_KINDS];
 	uint64_t event_value[FAKE_N_EVENT_KINDS]; /* of the last one */
 
+	/* The longest access of a vCPU or piece of deferred work, CPU time of its thread; measured while `timed` */
+	bool timed;
+	uint64_t longest_us;
+
 	/* Broken promises towards the host (device/host.h), each printed: every test ends with 0. */
 	unsigned contract_errors;
 };
