@@ -300,7 +300,8 @@ void vpci_write_status(struct vpci *vpci, uint8_t value)
 		return;
 	}
 	if (vpci_is_suspended(vpci)) {
-		if (value & VIRTIO_CONFIG_S_DRIVER_OK)
+		vpci->status |= value & VIRTIO_CONFIG_S_FAILED;
+		if ((value & VIRTIO_CONFIG_S_DRIVER_OK) && !(vpci->status & VIRTIO_CONFIG_S_FAILED))
 			resume(vpci);
 		return;
 	}
