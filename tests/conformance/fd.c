@@ -94,12 +94,15 @@ static void expect_all_works(void)
 	fd_deflate(1, 2);
 	fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
 	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 4096, 0));
+	fg_fill(&fg, FG_PAGES, 2 * 4096, 0x5A);
+	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), 1);
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 4096, 0));
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 4096, 4096, 0x5A));
 	fd_post_stats(99);
 	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
-	const unsigned used[] = {INFLATE, DEFLATE, STATS, REPORT};
-	for (unsigned i = 0; i < 4; i++) {
-		CU_ASSERT_EQUAL(fg_used_idx(&fg, used[i]), 1);
-		CU_ASSERT_EQUAL(fg_irqs(&fg, used[i] + 1), irqs[used[i]] + 1);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++) {
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, i), i == HINT ? 3 : 1);
+		CU_ASSERT_EQUAL(fg_irqs(&fg, i + 1), irqs[i] + 1);
 	}
 	balloon_get_state(fg.dev, &state);
 	CU_ASSERT_EQUAL(state.stats[4], 99);
@@ -164,6 +167,28 @@ void fd_post_stats(uint64_t value)
 	store_le16(data, 4);
 	store_le64(data + 2, value);
 	fg_send(&fg, STATS, FG_DATA(STATS), 10, 0);
+}
+
+void fd_hint_cmd(unsigned queue, uint32_t cmd)
+{
+	store_le32(fakehost_ram(fg.fh, FG_DATA(queue), 4), cmd);
+	fg_send(&fg, queue, FG_DATA(queue), 4, 0);
+	fakehost_settle(fg.fh, 1000);
+}
+
+void fd_hint(unsigned queue, uint64_t gpa, uint32_t len)
+{
+	fg_send(&fg, queue, gpa, len, D_WRITE);
+	fakehost_settle(fg.fh, 1000);
+}
+
+uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len)
+{
+	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), 0);
+	fd_hint_cmd(queue, fg_dc(&fg, DC_CMD_ID));
+	fd_hint(queue, gpa, len);
+	fd_hint_cmd(queue, 0);
+	return fg_dc(&fg, DC_CMD_ID);
 }
 
 const struct balloon_state *fd_state(void)

@@ -56,6 +56,12 @@ void fd_post(unsigned queue, uint16_t head, unsigned page);
 /* One statistics buffer with tag 4 = value. */
 void fd_post_stats(uint64_t value);
 
+/* The hint queue, whichever index it has: a command, one block of memory. */
+void fd_hint_cmd(unsigned queue, uint32_t cmd);
+void fd_hint(unsigned queue, uint64_t gpa, uint32_t len);
+/* A whole run of one block: starts it, plays the driver's part, ends with what the command then is. */
+uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len);
+
 /* A copy in static memory, new with each call. */
 const struct balloon_state *fd_state(void);
 struct balloon_queue_counters fd_counters(enum balloon_queue_role role);

@@ -8,6 +8,8 @@
 #define SUITES(X) \
 	X(gen) \
 	X(resets) \
+	X(suspend) \
+	X(hints) \
 	X(vq) \
 	X(pci_config) \
 	X(pci_regs) \
