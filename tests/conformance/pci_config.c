@@ -193,11 +193,11 @@ static void pci_cfg_02_03(void)
 }
 
 static const struct test_case cases[] = {
-	{"PCI-ID-01..05", pci_id},
+	{"PCI-ID-01 PCI-ID-02 PCI-ID-03 PCI-ID-04 PCI-ID-05", pci_id},
 	{"PCI-BUS-01", pci_bus_01},
 	{"PCI-BUS-02", pci_bus_02},
 	{"PCI-BUS-03", pci_bus_03},
-	{"PCI-CAP-01..03 PCI-ISR-01", pci_cap},
+	{"PCI-CAP-01 PCI-CAP-02 PCI-CAP-03 PCI-ISR-01", pci_cap},
 	{"PCI-CC-01", pci_cc_01},
 	{"PCI-DEV-01", pci_dev_01},
 	{"PCI-CFG-01", pci_cfg_01},

@@ -53,7 +53,9 @@ static void pci_msx_01_02(void)
 	fd_end();
 }
 
-/* Makes event `e` happen: 0 is a configuration change, e queue e - 1 otherwise. The hint queue has no events. */
+#define N_EVENTS (1 + FG_N_QUEUES)
+
+/* Makes event `e` happen: 0 is a configuration change, e queue e - 1 otherwise. A report of hints is answered with or without a run. */
 static void cause(unsigned e)
 {
 	struct balloon_state state;
@@ -66,6 +68,8 @@ static void cause(unsigned e)
 		fd_deflate(0, 1);
 	else if (e - 1 == REPORT)
 		fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
+	else if (e - 1 == HINT)
+		fd_hint(HINT, FG_PAGES, 4096);
 	else if (e - 1 == STATS) {
 		fd_post_stats(1);
 		balloon_request_stats(fg.dev);
@@ -85,25 +89,23 @@ static uint64_t mapped(unsigned e)
 	return e == 0 ? fg_cc(&fg, CC_CFG_VEC, 2) : fg_q(&fg, e - 1, CC_Q_VEC, 2);
 }
 
-static const unsigned events[] = {0, 1 + INFLATE, 1 + DEFLATE, 1 + STATS, 1 + REPORT};
-
 static void pci_msx_03_05(void)
 {
 	fd_init(ALL_TYPE);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned e = 0; e < N_EVENTS; e++)
 		for (unsigned vector = 0; vector < 6; vector++) {
-			map_event(events[i], vector);
-			CU_ASSERT_EQUAL(mapped(events[i]), vector);
+			map_event(e, vector);
+			CU_ASSERT_EQUAL(mapped(e), vector);
 			uint64_t before = fg_irqs(&fg, vector), all = fg.fh->n_msis;
-			cause(events[i]);
+			cause(e);
 			CU_ASSERT_EQUAL(fg_irqs(&fg, vector), before + 1);
 			CU_ASSERT_EQUAL(fg.fh->n_msis, all + 1);
 		}
-	for (unsigned i = 0; i < 5; i++)
-		map_event(events[i], 0);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned e = 0; e < N_EVENTS; e++)
+		map_event(e, 0);
+	for (unsigned e = 0; e < N_EVENTS; e++) {
 		uint64_t before = fg_irqs(&fg, 0);
-		cause(events[i]);
+		cause(e);
 		CU_ASSERT_TRUE(fg_irqs(&fg, 0) > before);
 	}
 	fd_end();
@@ -113,11 +115,11 @@ static void pci_msx_03_05(void)
 static void pci_msx_04(void)
 {
 	fd_init(ALL_TYPE);
-	for (unsigned i = 0; i < 5; i++) {
-		map_event(events[i], 0xFFFF);
-		CU_ASSERT_EQUAL(mapped(events[i]), 0xFFFF);
+	for (unsigned e = 0; e < N_EVENTS; e++) {
+		map_event(e, 0xFFFF);
+		CU_ASSERT_EQUAL(mapped(e), 0xFFFF);
 		uint64_t before = fd_messages();
-		cause(events[i]);
+		cause(e);
 		CU_ASSERT_EQUAL(fd_messages(), before);
 		CU_ASSERT_FALSE(fg.fh->irq_level[FG_GSI]);
 	}
@@ -130,8 +132,8 @@ static void pci_msx_06(void)
 {
 	fd_init(ALL_TYPE);
 	fg_status_write(&fg, 0);
-	for (unsigned i = 0; i < 5; i++)
-		CU_ASSERT_EQUAL(mapped(events[i]), 0xFFFF);
+	for (unsigned e = 0; e < N_EVENTS; e++)
+		CU_ASSERT_EQUAL(mapped(e), 0xFFFF);
 	CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_table + 16 + 8, 4), 1);
 	CU_ASSERT_TRUE(fg_pcicfg(&fg, fg.msix_cap + 2, 2) & PCI_MSIX_FLAGS_ENABLE);
 	fd_end();
@@ -141,11 +143,11 @@ static void pci_msx_07(void)
 {
 	const unsigned bad[] = {6, 7, 0x7FF, 0x800, 0xFFFE};
 	fd_init(ALL_TYPE);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned e = 0; e < N_EVENTS; e++)
 		for (unsigned k = 0; k < 5; k++) {
-			map_event(events[i], 1);
-			map_event(events[i], bad[k]);
-			CU_ASSERT_EQUAL(mapped(events[i]), 0xFFFF);
+			map_event(e, 1);
+			map_event(e, bad[k]);
+			CU_ASSERT_EQUAL(mapped(e), 0xFFFF);
 		}
 	fd_end();
 }
@@ -170,7 +172,7 @@ static void pci_msx_08(void)
 
 static const struct test_case cases[] = {
 	{"PCI-ISR-02", pci_isr_02},
-	{"PCI-ISR-03..05", pci_isr_03_04_05},
+	{"PCI-ISR-03 PCI-ISR-04 PCI-ISR-05", pci_isr_03_04_05},
 	{"PCI-MSX-01 PCI-MSX-02", pci_msx_01_02},
 	{"PCI-MSX-03 PCI-MSX-05 PCI-IRQ-03", pci_msx_03_05},
 	{"PCI-MSX-04 PCI-IRQ-01 PCI-IRQ-02", pci_msx_04},
