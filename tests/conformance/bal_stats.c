@@ -18,6 +18,11 @@ static void sta_01(void)
 	post_tags((const uint16_t[]){4, 500, 0xFFFF, 5}, 4);
 	for (unsigned i = 0; i < BALLOON_N_STATS; i++)
 		CU_ASSERT_EQUAL(fd_state()->stats[i], i == 4 || i == 5 ? 1000 + i : BALLOON_STAT_UNSET);
+	/* They are kept by their number, which is all that can be said of them. */
+	CU_ASSERT_EQUAL(fd_state()->n_other_stats, 2);
+	CU_ASSERT_EQUAL(fd_state()->other_stats[0].tag, 500);
+	CU_ASSERT_EQUAL(fd_state()->other_stats[0].value, 1500);
+	CU_ASSERT_EQUAL(fd_state()->other_stats[1].tag, 0xFFFF);
 	fd_end();
 }
 
@@ -27,6 +32,23 @@ static void sta_02_03_07(void)
 	post_tags((const uint16_t[]){15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, 16);
 	for (unsigned i = 0; i < 16; i++)
 		CU_ASSERT_EQUAL(fd_state()->stats[i], 1000 + i);
+	fd_end();
+}
+
+/* Whole entries of 10 bytes, whatever multiple of 6 the length is; what is left over is none. */
+static void sta_03(void)
+{
+	fd_init(F_STATS);
+	for (unsigned len = 10; len <= 160; len++) {
+		for (unsigned i = 0; i < 16; i++) {
+			store_le16(fakehost_ram(fg.fh, FG_DATA(STATS) + 10 * i, 2), (uint16_t)i);
+			store_le64(fakehost_ram(fg.fh, FG_DATA(STATS) + 10 * i + 2, 8), 1000 * len + i);
+		}
+		fg_send(&fg, STATS, FG_DATA(STATS), len, 0);
+		for (unsigned i = 0; i < 16; i++)
+			CU_ASSERT_EQUAL(fd_state()->stats[i], i < len / 10 ? 1000 * len + i : BALLOON_STAT_UNSET);
+		CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
+	}
 	fd_end();
 }
 
@@ -69,7 +91,9 @@ static void sta_06(void)
 }
 
 static const struct test_case cases[] = {
-	{"BAL-STA-01", sta_01}, {"BAL-STA-02 BAL-STA-03 BAL-STA-07", sta_02_03_07}, {"BAL-STA-04", sta_04}, {"BAL-STA-05", sta_05}, {"BAL-STA-06", sta_06},
+	{"BAL-STA-01", sta_01}, {"BAL-STA-02 BAL-STA-03 BAL-STA-07 NEW-04", sta_02_03_07},
+	{"BAL-STA-03", sta_03}, {"BAL-STA-04", sta_04},
+	{"BAL-STA-05", sta_05}, {"BAL-STA-06", sta_06},
 };
 
 TEST_SUITE(bal_stats, cases);

@@ -4,16 +4,27 @@
 static void gen_01(void)
 {
 	fd_begin();
-	fg_negotiate(&fg, 0);
+	fg_negotiate(&fg, ALL_TYPE);
 	fg_msix_on(&fg);
-	fg_queue_on(&fg, INFLATE, 128);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		fg_queue_on(&fg, i, 128);
 	fd_inflate(0, 1);
+	fd_deflate(1, 1);
+	fd_post_stats(5);
+	fg_send(&fg, HINT, FG_PAGES, 4096, D_WRITE);
+	fg_send(&fg, REPORT, FG_PAGES, 4096, D_WRITE);
+	balloon_set_target(fg.dev, MIB);
 	fakehost_settle(fg.fh, 10);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 0);
+	fakehost_advance(fg.fh, 100000);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, i), 0);
+	CU_ASSERT_EQUAL(fd_state()->stats[4], BALLOON_STAT_UNSET);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
 	CU_ASSERT_EQUAL(fd_messages(), 0);
 	fg_status_write(&fg, 0xF);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, i), i != STATS);
+	CU_ASSERT_EQUAL(fd_state()->stats[4], 5);
 	fd_end();
 }
 
@@ -70,15 +81,19 @@ static void gen_05_08_11(void)
 	}
 }
 
+/* All of them, and each brings a device up that works. */
 static void gen_06(void)
 {
 	fd_begin();
 	for (uint64_t type = 0; type < 64; type++)
-		for (uint64_t transport = 0; transport < 8; transport++) {
-			uint64_t features = type | (transport & 1 ? F_INDIRECT : 0) | (transport & 2 ? F_EVENT_IDX : 0) | (transport & 4 ? F_RING_RESET : 0);
-			fg_negotiate(&fg, features);
-			bool subset = !(features & ~ALL_OFFERED);
-			CU_ASSERT_EQUAL_FATAL(fg_status(&fg), subset ? 0xB : 3);
+		for (unsigned transport = 0; transport < 16; transport++) {
+			uint64_t features = type | (transport & 1 ? F_INDIRECT : 0) | (transport & 2 ? F_EVENT_IDX : 0) | (transport & 4 ? F_RING_RESET : 0) |
+					    (transport & 8 ? F_SUSPEND : 0);
+			fg_init(&fg, features);
+			CU_ASSERT_EQUAL_FATAL(fg_status(&fg), 0xF);
+			CU_ASSERT_EQUAL(fd_state()->negotiated_features, features | F_VERSION_1);
+			fd_inflate(0, 1);
+			CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
 		}
 	fd_end();
 }
@@ -107,7 +122,7 @@ static void gen_09(void)
 		fg_init(&fg, ALL_TYPE | F_RING_RESET);
 		CU_ASSERT_EQUAL_FATAL(fg_status(&fg), 0xF);
 		fg_status_write(&fg, 0);
-		if (i % 10 == 0) {
+		if (i % 10 == 0) { /* the VM boots anew */
 			device_reset(fg.dev);
 			pci_root_reset(fg.root);
 			fg_probe(&fg);
@@ -134,10 +149,17 @@ static void gen_10(void)
 
 static void gen_16(void)
 {
+	const uint32_t want[] = {0x1234, 7, 0, 0};
 	fd_begin();
-	fg_status_write(&fg, 3);
-	for (unsigned offset = 0; offset < 16; offset += 4)
-		CU_ASSERT_EQUAL(fg_dc(&fg, offset), 0);
+	balloon_set_target(fg.dev, 0x1234000);
+	fg_dc_write(&fg, DC_ACTUAL, 7);
+	for (uint8_t status = 0; status <= 3; status++) {
+		fg_status_write(&fg, status);
+		if (!status)
+			fg_dc_write(&fg, DC_ACTUAL, 7);
+		for (unsigned i = 0; i < 4; i++)
+			CU_ASSERT_EQUAL(fg_dc(&fg, 4 * i), want[i]);
+	}
 	fd_end();
 }
 
@@ -148,6 +170,10 @@ static void gen_17(void)
 	balloon_set_target(fg.dev, 0x1234000);
 	for (unsigned i = 0; i < 4; i++)
 		CU_ASSERT_EQUAL(fg_bar(&fg, fg.device + i, 1), want[i]);
+	const uint8_t actual[] = {0xEF, 0xCD, 0xAB, 0x89};
+	for (unsigned i = 0; i < 4; i++)
+		fg_bar_write(&fg, fg.device + DC_ACTUAL + i, 1, actual[i]);
+	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 0x89ABCDEFULL * 4096);
 	fd_end();
 }
 
