@@ -151,11 +151,13 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 
 /* ---- Reporting: the buffers themselves are the free pages (section 5.5.6.8) */
 
+/* Memory beyond the last page number is left alone: a machine of 16 TiB has some, as much as there is a hole below 4 GiB. */
 uint64_t balloon_add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
 {
 	const struct gmem *gmem = batch->gmem;
 	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES, bytes = 0;
 
+	end = end < PFN_END ? end : PFN_END;
 	for (size_t i = 0; i < gmem->n_regions; i++) {
 		const struct gmem_region *r = &gmem->regions[i];
 		/* From here on in bytes from the region's start, where host pages begin. */

@@ -28,8 +28,8 @@ static bool is_ram(struct page_ranges *pr, uint32_t pfn)
 		return false;
 	pr->region_first = (uint32_t)(region->gpa >> PFN_SHIFT);
 	uint64_t count = region->len >> PFN_SHIFT;
-	pr->region_count = count > UINT32_MAX - pr->region_first ? UINT32_MAX - pr->region_first : (uint32_t)count;
-	return pfn - pr->region_first < pr->region_count;
+	pr->region_count = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+	return true;
 }
 
 void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
@@ -38,10 +38,15 @@ void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
 	pr->runs[pr->n_runs++] = run;
 }
 
+static void add_run(struct page_ranges *pr, uint64_t first, uint64_t end)
+{
+	page_ranges_add_run(pr, (struct page_run){.first = (uint32_t)first, .count = (uint32_t)(end - first)});
+}
+
 size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 {
 	const uint8_t *p = pfns;
-	uint32_t first = 0, count = 0; /* the run that grows: in registers, as it changes with every page */
+	uint64_t first = 0, end = 0; /* the run that grows: in registers, as it changes with every page; 64 bits, so that 0 follows nothing */
 	size_t valid = 0;
 
 	for (size_t i = 0; i < n; i++, p += sizeof(uint32_t)) {
@@ -49,20 +54,19 @@ size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 		if (!is_ram(pr, pfn))
 			continue;
 		valid++;
-		if (count && pfn == first + count) {
-			count++;
-		} else if (count && pfn + 1 == first) {
+		if (pfn == end && end) {
+			end++;
+		} else if (pfn + 1ULL == first) {
 			first--;
-			count++;
 		} else {
-			if (count)
-				page_ranges_add_run(pr, (struct page_run){.first = first, .count = count});
+			if (end)
+				add_run(pr, first, end);
 			first = pfn;
-			count = 1;
+			end = pfn + 1ULL;
 		}
 	}
-	if (count)
-		page_ranges_add_run(pr, (struct page_run){.first = first, .count = count});
+	if (end)
+		add_run(pr, first, end);
 	return valid;
 }
 

@@ -16,10 +16,11 @@
 #define PAGE_RANGES_MAX 4096 /* runs in a batch */
 #define PFN_SHIFT 12	     /* balloon pages are 4096 bytes, whatever guest or host use (VIRTIO 1.4, section 5.5.6) */
 #define PFN_BYTES (1u << PFN_SHIFT)
+#define PFN_END (1ULL << 32 << PFN_SHIFT) /* where page numbers end: 16 TiB */
 
 struct page_run {
 	uint32_t first; /* page number: guest-physical address / 4096 */
-	uint32_t count; /* not 0; the run does not wrap */
+	uint32_t count; /* not 0; the run ends at PFN_END at the latest */
 };
 
 struct page_ranges {
