@@ -18,6 +18,7 @@
 	X(bal) \
 	X(bal_pages) \
 	X(bal_stats) \
+	X(memory) \
 	X(hos_regs) \
 	X(hos_ring) \
 	X(hos_pages) \
