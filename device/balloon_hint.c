@@ -27,6 +27,7 @@
 
 #define SLICE_BYTES (128ULL << 20) /* of hints that one hold of the vCPUs looks at, about */
 #define QUIET_MS 10000		   /* without a word of the driver, and the run ends without it */
+#define RUN_MAX_MS 600000	   /* of a run: a driver that has a word now and then cannot drag it out for ever */
 #define CMD_LEN 4
 
 static bool is_running(const struct balloon *b)
@@ -38,7 +39,10 @@ static bool is_running(const struct balloon *b)
 
 static void wait_for_driver(struct balloon *b)
 {
-	b->dev.host->ops->timer_arm(b->dev.host, &b->hint_timer, QUIET_MS);
+	struct host *host = b->dev.host;
+	uint64_t age_ms = host->ops->now_ms(host) - b->hint_begin_ms;
+	uint64_t left_ms = age_ms < RUN_MAX_MS ? RUN_MAX_MS - age_ms : 0;
+	host->ops->timer_arm(host, &b->hint_timer, left_ms < QUIET_MS ? left_ms : QUIET_MS);
 }
 
 static void look_at_hints(struct balloon *b)
