@@ -198,7 +198,7 @@ const struct balloon_state *fd_state(void)
 	return &state;
 }
 
-struct balloon_queue_counters fd_counters(enum balloon_queue_role role)
+struct balloon_queue_counters fd_counters(unsigned role)
 {
 	return fd_state()->queues[role];
 }

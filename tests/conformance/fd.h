@@ -64,7 +64,7 @@ uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len);
 
 /* A copy in static memory, new with each call. */
 const struct balloon_state *fd_state(void);
-struct balloon_queue_counters fd_counters(enum balloon_queue_role role);
+struct balloon_queue_counters fd_counters(unsigned role); /* enum balloon_queue_role */
 uint64_t fd_messages(void); /* MSI-X and INTx edges together */
 
 /* BAR 0 through the window in configuration space. */

@@ -367,6 +367,28 @@ static void hos_64(void)
 	fd_end_hostile();
 }
 
+/* A driver that says something now and then, but never STOP, does not keep the host's watch over its memory for ever. */
+static void hos_64_slow(void)
+{
+	for (unsigned way = 0; way < 3; way++) {
+		fd_begin_hostile();
+		fd_hint_cmd(HINT, start_run());
+		unsigned seconds = 0;
+		for (; cmd() != DONE && seconds < 3600; seconds += 5) {
+			fakehost_advance(fg.fh, 5000);
+			if (way == 0)
+				fd_hint(HINT, FG_PAGES, 0);
+			else if (way == 1)
+				hint_page(seconds);
+			else
+				fd_hint_cmd(HINT, fd_state()->hint.id);
+		}
+		CU_ASSERT_TRUE(seconds < 3600);
+		CU_ASSERT_FALSE(fg.fh->watching);
+		fd_end_hostile();
+	}
+}
+
 static void hos_65(void)
 {
 	const struct {
@@ -417,6 +439,7 @@ static const struct test_case cases[] = {
 	{"BAL-HNT-08", hnt_08},
 	{"HOS-63", hos_63},
 	{"HOS-64", hos_64},
+	{"HOS-64", hos_64_slow},
 	{"HOS-65", hos_65},
 };
 

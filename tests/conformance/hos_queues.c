@@ -57,11 +57,17 @@ static void hos_62(void)
 	CU_ASSERT_EQUAL(balloon_set_stats_interval(fg.dev, 1), 0);
 	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), -EBUSY);
 	fd_post_stats(1);
+	CU_ASSERT_FALSE(fd_state()->stats_asked);
 	fakehost_advance(fg.fh, 365ULL * 86400 * 1000);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1); /* asked once, and not again before the answer */
+	CU_ASSERT_TRUE(fd_state()->stats_asked);
+	CU_ASSERT_EQUAL(fd_state()->stats_age_ms, 365ULL * 86400 * 1000);
+	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), -EBUSY);
 	balloon_get_state(fg.dev, &state);
 	CU_ASSERT_EQUAL(state.stats[4], 1);
 	fd_post_stats(2);
+	CU_ASSERT_FALSE(fd_state()->stats_asked);
+	CU_ASSERT_EQUAL(fd_state()->stats_age_ms, 0);
 	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
 	balloon_get_state(fg.dev, &state);
 	CU_ASSERT_EQUAL(state.stats[4], 2);
@@ -111,6 +117,13 @@ static void hos_66_67_68(void)
 	fakehost_forget_discards(fg.fh);
 	fg_send(&fg, REPORT, FG_PAGES, MIB, 0);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	/* Pages that are in the balloon already. */
+	fd_inflate(0, 8);
+	uint64_t held = fd_state()->held_bytes, inflated = fd_counters(BALLOON_Q_INFLATE).pages;
+	report(FG_PAGES, 16 * 4096);
+	CU_ASSERT_EQUAL(fd_state()->held_bytes, held);
+	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 0);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages, inflated);
 	/* The rings themselves. */
 	report(FG_RING(0), 0x50000);
 	fd_end_hostile();

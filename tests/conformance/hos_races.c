@@ -44,6 +44,79 @@ static void hos_14_19(void)
 	fd_end();
 }
 
+static uint32_t many_pfns[8192];
+
+static void *deflate_all(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 50; i++) {
+		uint16_t used = fg_used_idx(&fg, DEFLATE);
+		fg_send_pfns(&fg, DEFLATE, many_pfns, 8192);
+		while (fg_used_idx(&fg, DEFLATE) == used)
+			threads_spin();
+	}
+	return NULL;
+}
+
+/* Inflates and deflates of the same pages at once: after both were acknowledged nothing happens to them. The last acknowledgement rules. */
+static void hos_49(void)
+{
+	fd_begin_hostile();
+	threads_begin();
+	fg.fh->discards_unrecorded = true;
+	for (unsigned i = 0; i < 8192; i++)
+		many_pfns[i] = PFN(FAKE_HIGH_GPA) + i;
+	pthread_t loop = threads_start(threads_loop, NULL);
+	pthread_t other = threads_start(deflate_all, NULL);
+	for (unsigned i = 0; i < 50; i++) {
+		uint16_t used = fg_used_idx(&fg, INFLATE);
+		fg_send_pfns(&fg, INFLATE, many_pfns, 8192);
+		while (fg_used_idx(&fg, INFLATE) == used)
+			threads_spin();
+	}
+	pthread_join(other, NULL);
+	fg_fill(&fg, FAKE_HIGH_GPA, 8192 * 4096, 8);
+	usleep(20000);
+	CU_ASSERT_TRUE(fg_holds(&fg, FAKE_HIGH_GPA, 8192 * 4096, 8));
+	threads_stop(&loop, 1);
+	fd_end_hostile();
+}
+
+/* Masks vector 1 and all of MSI-X, and unmasks them. */
+static void *toggle_masks(void *arg)
+{
+	unsigned seed = 73;
+	(void)arg;
+	while (!threads_are_stopping()) {
+		fg_bar_write(&fg, fg.msix_table + 16 + 12, 4, (unsigned)rand_r(&seed) & 1);
+		fg_pcicfg_write(&fg, fg.msix_cap + 2, 2, PCI_MSIX_FLAGS_ENABLE | (rand_r(&seed) & 1 ? PCI_MSIX_FLAGS_MASKALL : 0));
+	}
+	return NULL;
+}
+
+/* However the masks stood when it happened: the last event is told once they are open, and none is told twice. */
+static void hos_73(void)
+{
+	fd_begin_hostile();
+	fg.fh->discards_unrecorded = true;
+	for (unsigned round = 0; round < 30; round++) {
+		threads_begin();
+		pthread_t toggler = threads_start(toggle_masks, NULL);
+		uint64_t first = fg_irqs(&fg, 1), before = first;
+		for (unsigned i = 0; i < 200; i++) {
+			before = fg_irqs(&fg, 1);
+			fd_inflate(i, 1);
+		}
+		threads_stop(&toggler, 1);
+		fg_bar_write(&fg, fg.msix_table + 16 + 12, 4, 0);
+		fg_pcicfg_write(&fg, fg.msix_cap + 2, 2, PCI_MSIX_FLAGS_ENABLE);
+		CU_ASSERT_TRUE(fg_irqs(&fg, 1) > before);
+		CU_ASSERT_TRUE(fg_irqs(&fg, 1) <= first + 200);
+		CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_pba, 8), 0);
+	}
+	fd_end_hostile();
+}
+
 static void *write_registers(void *arg)
 {
 	unsigned seed = (unsigned)(uintptr_t)arg;
@@ -177,11 +250,9 @@ static void hos_82(void)
 #endif
 
 static const struct test_case cases[] = {
-	{"HOS-14 HOS-19", hos_14_19},
-	{"HOS-22", hos_22},
+	{"HOS-14 HOS-19", hos_14_19}, {"HOS-22", hos_22}, {"HOS-49", hos_49}, {"HOS-73", hos_73},
 #ifndef IS_TSAN
-	{"HOS-28", hos_28},
-	{"HOS-82", hos_82},
+	{"HOS-28", hos_28},	      {"HOS-82", hos_82},
 #endif
 };
 

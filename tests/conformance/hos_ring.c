@@ -213,13 +213,13 @@ static void hos_35(void)
 	fd_end_hostile();
 }
 
-/* All of low RAM as an array of page numbers, many times over: a bounded amount a wakeup, and others get their turn. */
-static void hos_36_38(void)
+/* A region of RAM as an array of page numbers, 128 times over, 8 GiB in all: a bounded amount a wakeup, and others get their turn. */
+static void hos_36(void)
 {
 	fd_begin_hostile();
 	fg.fh->discards_unrecorded = true;
-	for (uint16_t i = 0; i < 4; i++)
-		fg_desc(&fg, INFLATE, i, FAKE_HIGH_GPA, FAKE_REGION_LEN, i < 3 ? D_NEXT : 0, i + 1);
+	for (uint16_t i = 0; i < 128; i++)
+		fg_desc(&fg, INFLATE, i, FAKE_HIGH_GPA, FAKE_REGION_LEN, i < 127 ? D_NEXT : 0, i + 1);
 	memset(fakehost_ram(fg.fh, FAKE_HIGH_GPA, FAKE_REGION_LEN), 0xFF, FAKE_REGION_LEN);
 	fg_publish(&fg, INFLATE, 0);
 	fg_kick(&fg, INFLATE);
@@ -229,8 +229,46 @@ static void hos_36_38(void)
 		fd_deflate(0, 1);
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), i + 1);
 	}
-	struct balloon_queue_counters c = fd_counters(BALLOON_Q_INFLATE);
-	CU_ASSERT_EQUAL(c.bad_pages, 1001 * 4096);
+	CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).bad_pages, 1001 * 4096);
+	fg_status_write(&fg, 0); /* it would go on for a while */
+	fd_end_hostile();
+}
+
+static unsigned refilled;
+
+/* Another chain for each one that is in work. */
+static void refill(struct fakehost *fh)
+{
+	(void)fh;
+	fd_post(INFLATE, refilled % 128, refilled % 512);
+	refilled++;
+}
+
+/* A queue that never gets empty: each wakeup has an end, other queues and the host are served in between. */
+static void hos_38(void)
+{
+	fd_begin_hostile();
+	fg.fh->discards_unrecorded = true;
+	fg.fh->before_discard = refill;
+	refilled = 0;
+	fd_inflate(0, 1);
+	CU_ASSERT_TRUE(refilled < 5000);
+	unsigned before = refilled;
+	for (unsigned i = 0; i < 100; i++) {
+		fg_kick(&fg, INFLATE);
+		CU_ASSERT_EQUAL(refilled, before); /* a kick adds nothing to the queue's share */
+		CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 1);
+		CU_ASSERT_TRUE(refilled > before && refilled - before < 5000);
+		before = refilled;
+		fd_deflate(0, 1);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), i + 1);
+		fd_post_stats(i);
+		CU_ASSERT_EQUAL(fd_state()->stats[4], i);
+		CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
+	}
+	fg.fh->before_discard = NULL;
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), (uint16_t)(refilled + 1));
 	fd_end_hostile();
 }
 
@@ -278,9 +316,9 @@ static void hos_40(void)
 }
 
 static const struct test_case cases[] = {
-	{"HOS-23", hos_23},	      {"HOS-24", hos_24},	    {"HOS-25", hos_25},		  {"HOS-26", hos_26}, {"HOS-27", hos_27},
-	{"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33},		  {"HOS-34", hos_34}, {"HOS-35", hos_35},
-	{"HOS-36 HOS-38", hos_36_38}, {"HOS-37", hos_37},	    {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
+	{"HOS-23", hos_23},	      {"HOS-24", hos_24},	    {"HOS-25", hos_25}, {"HOS-26", hos_26},	      {"HOS-27", hos_27},
+	{"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33}, {"HOS-34", hos_34},	      {"HOS-35", hos_35},
+	{"HOS-36", hos_36},	      {"HOS-38", hos_38},	    {"HOS-37", hos_37}, {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
 };
 
 TEST_SUITE(hos_ring, cases);

@@ -23,6 +23,7 @@
 	X(hos_ring) \
 	X(hos_pages) \
 	X(hos_queues) \
+	X(hos_counts) \
 	X(hos_pci) \
 	X(races) \
 	X(hos_races)
