@@ -65,7 +65,7 @@ uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len);
 /* A copy in static memory, new with each call. */
 const struct balloon_state *fd_state(void);
 struct balloon_queue_counters fd_counters(unsigned role); /* enum balloon_queue_role */
-uint64_t fd_messages(void); /* MSI-X and INTx edges together */
+uint64_t fd_messages(void);				  /* MSI-X and INTx edges together */
 
 /* BAR 0 through the window in configuration space. */
 uint64_t fd_window(unsigned offset, unsigned size);

@@ -26,6 +26,7 @@
 	X(hos_counts) \
 	X(hos_pci) \
 	X(races) \
+	X(hint_races) \
 	X(hos_races)
 /* clang-format on */
 
