@@ -171,13 +171,37 @@ void fd_hint(unsigned queue, uint64_t gpa, uint32_t len)
 	fakehost_settle(fg.fh, 1000);
 }
 
+void fd_hint_page(unsigned page)
+{
+	fd_hint(HINT, FG_PAGES + page * 4096ULL, 4096);
+}
+
+uint32_t fd_hint_word(void)
+{
+	return fg_dc(&fg, DC_CMD_ID);
+}
+
+uint32_t fd_hint_start(void)
+{
+	uint64_t irqs = fg_irqs(&fg, 0);
+	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), 0);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1);
+	CU_ASSERT_TRUE(fd_hint_word() > HINT_DONE);
+	return fd_hint_word();
+}
+
 uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len)
 {
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), 0);
-	fd_hint_cmd(queue, fg_dc(&fg, DC_CMD_ID));
+	fd_hint_cmd(queue, fd_hint_word());
 	fd_hint(queue, gpa, len);
-	fd_hint_cmd(queue, 0);
-	return fg_dc(&fg, DC_CMD_ID);
+	fd_hint_cmd(queue, HINT_STOP);
+	return fd_hint_word();
+}
+
+void fd_page_is(unsigned page, uint8_t byte)
+{
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + page * 4096ULL, 4096, byte));
 }
 
 const struct balloon_state *fd_state(void)

@@ -56,11 +56,21 @@ void fd_post(unsigned queue, uint16_t head, unsigned page);
 /* One statistics buffer with tag 4 = value. */
 void fd_post_stats(uint64_t value);
 
-/* The hint queue, whichever index it has: a command, one block of memory. */
+/* Hints. The word that the device shows, which is an id from 2 on, or one of these; and more than long enough for a run without a word of the driver. */
+enum { HINT_STOP, HINT_DONE };
+#define HINT_QUIET_MS 60000
+uint32_t fd_hint_word(void);
+/* Begins a run; its id, which was told. */
+uint32_t fd_hint_start(void);
+/* On the hint queue, whichever index it has: a command, one block of memory. */
 void fd_hint_cmd(unsigned queue, uint32_t cmd);
 void fd_hint(unsigned queue, uint64_t gpa, uint32_t len);
+/* One page from FG_PAGES + page on. */
+void fd_hint_page(unsigned page);
 /* A whole run of one block: starts it, plays the driver's part, ends with what the command then is. */
 uint32_t fd_hint_run(unsigned queue, uint64_t gpa, uint32_t len);
+/* A page from FG_PAGES + page on holds nothing but the byte. */
+void fd_page_is(unsigned page, uint8_t byte);
 
 /* A copy in static memory, new with each call. */
 const struct balloon_state *fd_state(void);

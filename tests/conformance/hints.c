@@ -1,74 +1,43 @@
-/* Rows BAL-HNT, HOS-63 to HOS-65 and NEW-08: free page hinting. */
+/* Rows BAL-HNT and NEW-08: free page hinting. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "device/balloon_impl.h"
 #include "tests/conformance/fd.h"
 #include "util/bytes.h"
 
-#define STOP 0
-#define DONE 1
-#define LONGEST_RUN_MS 60000 /* without a word of the driver */
-
-static uint32_t cmd(void)
-{
-	return fg_dc(&fg, DC_CMD_ID);
-}
-
-/* A new run: its id is there, was told, and is none of the commands. */
-static uint32_t start_run(void)
-{
-	uint64_t irqs = fg_irqs(&fg, 0);
-	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), 0);
-	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1);
-	CU_ASSERT_TRUE(cmd() >= 2);
-	return cmd();
-}
-
 static void begin_run(uint32_t *id)
 {
 	fd_init(ALL_TYPE);
 	fg_fill(&fg, FG_PAGES, 64 * 4096, 0x77);
-	*id = start_run();
-}
-
-static void page_is(unsigned page, uint8_t byte)
-{
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + page * 4096ULL, 4096, byte));
-}
-
-static void hint_page(unsigned page)
-{
-	fd_hint(HINT, FG_PAGES + page * 4096ULL, 4096);
+	*id = fd_hint_start();
 }
 
 /* STOP before anything, after resets, and for ever without the feature or the option. */
 static void hnt_01(void)
 {
 	fd_begin();
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOTSUP);
 	fg_init(&fg, ALL_TYPE & ~F_HINT);
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOTSUP);
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	fg_init(&fg, ALL_TYPE);
-	CU_ASSERT_EQUAL(cmd(), STOP);
-	start_run();
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
+	fd_hint_start();
 	fg_status_write(&fg, 0);
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	fg_init(&fg, ALL_TYPE);
-	CU_ASSERT_EQUAL(cmd(), STOP);
-	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), DONE);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
+	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), HINT_DONE);
 	device_reset(fg.dev);
 	fg_probe(&fg);
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	fd_end();
 	const struct balloon_config without = {.free_page_reporting = true};
 	fd_begin_with(&without, 4096);
 	fg_init(&fg, F_REPORT);
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOTSUP);
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	fd_end();
 }
 
@@ -78,16 +47,16 @@ static void hnt_02_07(void)
 	uint32_t ids[100];
 	fd_init(ALL_TYPE);
 	for (unsigned i = 0; i < 100; i++) {
-		ids[i] = start_run();
+		ids[i] = fd_hint_start();
 		CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -EBUSY);
 		if (i % 3 == 0)
 			fd_hint_cmd(HINT, ids[i]);
 		if (i % 10 == 9)
 			fg_init(&fg, ALL_TYPE);
 		else
-			fakehost_advance(fg.fh, LONGEST_RUN_MS);
+			fakehost_advance(fg.fh, HINT_QUIET_MS);
 		fakehost_settle(fg.fh, 100);
-		CU_ASSERT_EQUAL(cmd(), i % 10 == 9 ? STOP : DONE);
+		CU_ASSERT_EQUAL(fd_hint_word(), i % 10 == 9 ? HINT_STOP : HINT_DONE);
 		for (unsigned k = 0; k < i; k++)
 			CU_ASSERT_NOT_EQUAL(ids[k], ids[i]);
 	}
@@ -101,10 +70,10 @@ static void hnt_02_07_wrap(void)
 	container_of(fg.dev, struct balloon, dev)->hint.id = 0xFFFFFFFE;
 	const uint32_t want[] = {0xFFFFFFFF, 2, 3};
 	for (unsigned i = 0; i < 3; i++) {
-		CU_ASSERT_EQUAL(start_run(), want[i]);
-		fakehost_advance(fg.fh, LONGEST_RUN_MS);
+		CU_ASSERT_EQUAL(fd_hint_start(), want[i]);
+		fakehost_advance(fg.fh, HINT_QUIET_MS);
 		fakehost_settle(fg.fh, 100);
-		CU_ASSERT_EQUAL(cmd(), DONE);
+		CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 	}
 	fd_end();
 }
@@ -114,26 +83,26 @@ static void hnt_03(void)
 {
 	uint32_t id;
 	begin_run(&id);
-	hint_page(0);
-	const uint32_t others[] = {id - 1, id + 1, STOP, DONE, id | 0x80000000, id << 8};
+	fd_hint_page(0);
+	const uint32_t others[] = {id - 1, id + 1, HINT_STOP, HINT_DONE, id | 0x80000000, id << 8};
 	for (unsigned i = 0; i < 6; i++) {
 		fd_hint_cmd(HINT, others[i]);
-		hint_page(0);
+		fd_hint_page(0);
 	}
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 13);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
-	CU_ASSERT_EQUAL(cmd(), id);
-	page_is(0, 0x77);
+	CU_ASSERT_EQUAL(fd_hint_word(), id);
+	fd_page_is(0, 0x77);
 	/* It goes on with its own id, and another id ends that again. */
 	fd_hint_cmd(HINT, id);
-	hint_page(1);
+	fd_hint_page(1);
 	fd_hint_cmd(HINT, id - 1);
-	hint_page(2);
+	fd_hint_page(2);
 	fd_hint_cmd(HINT, id);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
-	page_is(1, 0);
-	page_is(2, 0x77);
+	fd_hint_cmd(HINT, HINT_STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
+	fd_page_is(1, 0);
+	fd_page_is(2, 0x77);
 	fd_end();
 }
 
@@ -155,19 +124,19 @@ static void hnt_04(void)
 	/* The same byte again is a write, too, and so is a single one. */
 	fg_fill(&fg, FG_PAGES + 4 * 4096 + 4095, 1, 0x77);
 	fakehost_settle(fg.fh, 100);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
+	fd_hint_cmd(HINT, HINT_STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 8);
 	for (unsigned i = 0; i < 4; i++)
-		page_is(i, 1);
-	page_is(4, 0x77);
-	page_is(5, 0);
-	page_is(6, 0x77);
+		fd_page_is(i, 1);
+	fd_page_is(4, 0x77);
+	fd_page_is(5, 0);
+	fd_page_is(6, 0x77);
 	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 4096);
 	CU_ASSERT_EQUAL(fd_state()->hint.written_bytes, 5 * 4096);
 	/* The next run begins anew: what was written in this one counts no more. */
-	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), DONE);
-	page_is(0, 0);
+	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), HINT_DONE);
+	fd_page_is(0, 0);
 	fd_end();
 }
 
@@ -194,16 +163,16 @@ static void hnt_05(void)
 			fakehost_settle(fg.fh, 1000);
 		}
 	}
-	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), STOP);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), HINT_STOP);
 	fg_send(&fg, HINT, FG_DATA(HINT), 4, 0);
-	while (cmd() != DONE && fakehost_run_work(fg.fh))
+	while (fd_hint_word() != HINT_DONE && fakehost_run_work(fg.fh))
 		;
-	CU_ASSERT_EQUAL(cmd(), DONE);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 1000 * 4096);
 	uint64_t seen = discards_seen;
 	fg_fill(&fg, FG_PAGES, 2000 * 4096, 0x3C);
 	fakehost_settle(fg.fh, 1000);
-	fakehost_advance(fg.fh, LONGEST_RUN_MS);
+	fakehost_advance(fg.fh, HINT_QUIET_MS);
 	fakehost_settle(fg.fh, 1000);
 	CU_ASSERT_EQUAL(discards_seen, seen);
 	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 2000 * 4096, 0x3C));
@@ -221,20 +190,20 @@ static void hnt_06(void)
 			fd_hint_cmd(HINT, id);
 		fg.fh->discard_error = way == 3 ? EPERM : 0;
 		if (way > 1)
-			hint_page(0);
+			fd_hint_page(0);
 		if (way == 4) /* a ring that is broken in mid-run */
 			balloon_set_target(fg.dev, MIB);
 		if (way == 3 || way == 4)
-			fd_hint_cmd(HINT, STOP);
-		fakehost_advance(fg.fh, LONGEST_RUN_MS);
+			fd_hint_cmd(HINT, HINT_STOP);
+		fakehost_advance(fg.fh, HINT_QUIET_MS);
 		fakehost_settle(fg.fh, 100);
-		CU_ASSERT_EQUAL(cmd(), DONE);
+		CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 		CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1 + (way == 4));
 		CU_ASSERT_EQUAL(fg.fh->event_count[HOST_EVENT_BALLOON_HINTED], 1);
-		page_is(0, way == 2 || way == 4 ? 0 : 0x77);
+		fd_page_is(0, way == 2 || way == 4 ? 0 : 0x77);
 		CU_ASSERT_FALSE(fg.fh->watching);
 		fg.fh->discard_error = 0;
-		CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), DONE);
+		CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), HINT_DONE);
 		fd_end();
 	}
 }
@@ -245,19 +214,19 @@ static void hnt_06_failures(void)
 	fd_init(ALL_TYPE | F_RING_RESET);
 	fg.fh->watch_error = -ENOSYS;
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOSYS);
-	CU_ASSERT_EQUAL(cmd(), STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), 0);
 	fg.fh->watch_error = 0;
-	fd_hint_cmd(HINT, start_run());
-	hint_page(0);
+	fd_hint_cmd(HINT, fd_hint_start());
+	fd_hint_page(0);
 	fg_q_write(&fg, HINT, CC_Q_RESET, 2, 1);
 	fakehost_settle(fg.fh, 100);
-	fakehost_advance(fg.fh, LONGEST_RUN_MS);
+	fakehost_advance(fg.fh, HINT_QUIET_MS);
 	fakehost_settle(fg.fh, 100);
-	CU_ASSERT_EQUAL(cmd(), DONE);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 	CU_ASSERT_FALSE(fg.fh->watching);
 	fg_queue_on(&fg, HINT, 64);
-	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), DONE);
+	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), HINT_DONE);
 	fd_end();
 }
 
@@ -268,7 +237,7 @@ static void hnt_08(void)
 	begin_run(&id);
 	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
 	fd_hint(HINT, FG_DATA(HINT), 4);
-	hint_page(0);
+	fd_hint_page(0);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
 	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
 	fg_desc(&fg, HINT, 0, FG_DATA(HINT), 1, D_NEXT, 1);
@@ -282,165 +251,20 @@ static void hnt_08(void)
 	fg_publish(&fg, HINT, 2);
 	fg_kick(&fg, HINT);
 	fakehost_settle(fg.fh, 100);
-	CU_ASSERT_EQUAL(cmd(), id);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
+	CU_ASSERT_EQUAL(fd_hint_word(), id);
+	fd_hint_cmd(HINT, HINT_STOP);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 	for (unsigned i = 0; i < 10; i++)
-		page_is(i, i >= 2 && i % 2 == 0 ? 0 : 0x77);
+		fd_page_is(i, i >= 2 && i % 2 == 0 ? 0 : 0x77);
 	for (uint16_t i = 0; i < fg_used_idx(&fg, HINT); i++)
 		CU_ASSERT_EQUAL(fg_used_len(&fg, HINT, i), 0);
 	fd_end();
 }
 
-static void hos_63(void)
-{
-	fd_begin_hostile();
-	fg_fill(&fg, FG_PAGES, 64 * 4096, 0x77);
-	uint32_t id = start_run();
-	/* STOP ends only what was begun. */
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), id);
-	const uint32_t lens[] = {0, 3, 5, 8, 4096};
-	for (unsigned i = 0; i < 5; i++) {
-		store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
-		fg_send(&fg, HINT, FG_DATA(HINT), lens[i], 0);
-		hint_page(0);
-	}
-	fg_send(&fg, HINT, 0xC0000000, 4, 0);
-	hint_page(0);
-	/* A stale id and pages in one chain; pages before the id. */
-	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id - 1);
-	fg_desc(&fg, HINT, 0, FG_DATA(HINT), 4, D_NEXT, 1);
-	fg_desc(&fg, HINT, 1, FG_PAGES, 4096, D_WRITE, 0);
-	fg_publish(&fg, HINT, 0);
-	fg_kick(&fg, HINT);
-	fakehost_settle(fg.fh, 100);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 14);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), fg.q[HINT].avail_idx);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 64 * 4096, 0x77));
-	/* The current id and pages in one chain count, and a STOP right behind ends the run. */
-	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
-	fg_publish(&fg, HINT, 0);
-	fg_kick(&fg, HINT);
-	fakehost_settle(fg.fh, 100);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 4096, 63 * 4096, 0x77));
-	fd_end_hostile();
-}
-
-/* Hints that nobody asked for, before, between and after runs. */
-static void hos_64(void)
-{
-	fd_begin_hostile();
-	fg_fill(&fg, FG_PAGES, 64 * 4096, 0x77);
-	for (uint32_t k = 0; k < 8; k++) {
-		fd_hint_cmd(HINT, k);
-		hint_page(k);
-	}
-	CU_ASSERT_EQUAL(cmd(), STOP);
-	uint32_t id = start_run();
-	fd_hint_cmd(HINT, id);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
-	for (unsigned k = 0; k < 1000; k++) {
-		if (k % 100 == 0)
-			fd_hint_cmd(HINT, k % 200 ? id : DONE);
-		hint_page(k % 64);
-	}
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), fg.q[HINT].avail_idx);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 64 * 4096, 0x77));
-	/* A run whose STOP never comes, while its driver goes on and on hinting. */
-	uint32_t next = start_run();
-	CU_ASSERT_NOT_EQUAL(next, id);
-	fd_hint_cmd(HINT, next);
-	fakehost_advance(fg.fh, LONGEST_RUN_MS);
-	fakehost_settle(fg.fh, 100);
-	CU_ASSERT_EQUAL(cmd(), DONE);
-	size_t discards = fg.fh->n_discards;
-	hint_page(3);
-	CU_ASSERT_EQUAL(fg.fh->n_discards, discards);
-	page_is(3, 0x77);
-	CU_ASSERT_NOT_EQUAL(start_run(), next);
-	fd_end_hostile();
-}
-
-/* A driver that says something now and then, but never STOP, does not keep the host's watch over its memory for ever. */
-static void hos_64_slow(void)
-{
-	for (unsigned way = 0; way < 3; way++) {
-		fd_begin_hostile();
-		fd_hint_cmd(HINT, start_run());
-		unsigned seconds = 0;
-		for (; cmd() != DONE && seconds < 3600; seconds += 5) {
-			fakehost_advance(fg.fh, 5000);
-			if (way == 0)
-				fd_hint(HINT, FG_PAGES, 0);
-			else if (way == 1)
-				hint_page(seconds);
-			else
-				fd_hint_cmd(HINT, fd_state()->hint.id);
-		}
-		CU_ASSERT_TRUE(seconds < 3600);
-		CU_ASSERT_FALSE(fg.fh->watching);
-		fd_end_hostile();
-	}
-}
-
-static void hos_65(void)
-{
-	const struct {
-		uint64_t gpa;
-		uint32_t len;
-		uint64_t bytes;
-	} rows[] = {
-		{FG_PAGES + 1, 8192, 4096},
-		{FG_PAGES, 4095, 0},
-		{FG_PAGES + 4095, 2, 0},
-		{FG_PAGES, 0, 0},
-		{FAKE_REGION_LEN - 4096, 0x10000, 4096},
-		{FAKE_HIGH_GPA - MIB, 2 * MIB, MIB},
-		{FG_MMIO_BASE, 0x100000, 0},
-		{0xFFFFFFFFFFFFF000, 0xFFFFFFFF, 0},
-		{FAKE_HIGH_GPA + 32 * MIB, 0xFFFFFFFF, 32 * MIB},
-	};
-	fd_begin_hostile();
-	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		fakehost_forget_discards(fg.fh);
-		fg_fill(&fg, FG_PAGES, 64 * 4096, 0x77);
-		CU_ASSERT_EQUAL(fd_hint_run(HINT, rows[i].gpa, rows[i].len), DONE);
-		CU_ASSERT_EQUAL(fg.fh->discarded_bytes, rows[i].bytes);
-		CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 2 * 4096, 62 * 4096, 0x77));
-	}
-	/* The rings themselves: written since, by the device if by nobody else. */
-	uint32_t id = start_run();
-	fd_hint_cmd(HINT, id);
-	fg_send(&fg, HINT, FG_RING(HINT), 0x10000, D_WRITE);
-	fg_fill(&fg, FG_PAGES, 4096, 0x11);
-	fd_hint(HINT, FG_PAGES, 4096);
-	fg_fill(&fg, FG_PAGES, 4096, 0x12);
-	fd_hint_cmd(HINT, STOP);
-	CU_ASSERT_EQUAL(cmd(), DONE);
-	page_is(0, 0x12);
-	fd_end_hostile();
-}
-
 static const struct test_case cases[] = {
-	{"BAL-HNT-01", hnt_01},
-	{"BAL-HNT-02 BAL-HNT-07", hnt_02_07},
-	{"BAL-HNT-02 BAL-HNT-07", hnt_02_07_wrap},
-	{"BAL-HNT-03", hnt_03},
-	{"BAL-HNT-04 NEW-08", hnt_04},
-	{"BAL-HNT-05", hnt_05},
-	{"BAL-HNT-06", hnt_06},
-	{"BAL-HNT-06", hnt_06_failures},
-	{"BAL-HNT-08", hnt_08},
-	{"HOS-63", hos_63},
-	{"HOS-64", hos_64},
-	{"HOS-64", hos_64_slow},
-	{"HOS-65", hos_65},
+	{"BAL-HNT-01", hnt_01}, {"BAL-HNT-02 BAL-HNT-07", hnt_02_07}, {"BAL-HNT-02 BAL-HNT-07", hnt_02_07_wrap},
+	{"BAL-HNT-03", hnt_03}, {"BAL-HNT-04 NEW-08", hnt_04},	      {"BAL-HNT-05", hnt_05},
+	{"BAL-HNT-06", hnt_06}, {"BAL-HNT-06", hnt_06_failures},      {"BAL-HNT-08", hnt_08},
 };
 
 TEST_SUITE(hints, cases);

@@ -11,6 +11,7 @@
 	X(suspend) \
 	X(hints) \
 	X(vq) \
+	X(vq_notify) \
 	X(pci_config) \
 	X(pci_regs) \
 	X(pci_irq) \
@@ -23,6 +24,7 @@
 	X(hos_ring) \
 	X(hos_pages) \
 	X(hos_queues) \
+	X(hos_hints) \
 	X(hos_counts) \
 	X(hos_pci) \
 	X(races) \
