@@ -170,6 +170,8 @@ static void hos_28(void)
 		fd_inflate(i % 512, 256);
 		fg_send(&fg, i % 3, FG_DATA(0), 1024, i % 4 ? 0 : D_INDIRECT);
 		fg_send(&fg, REPORT, FG_PAGES, MIB, D_WRITE);
+		fg_send(&fg, HINT, FG_PAGES, MIB, D_WRITE);
+		fg_send(&fg, STATS, FG_DATA(STATS), 160, 0);
 	}
 	threads_stop(threads, 2);
 	fd_end_hostile();
@@ -199,7 +201,7 @@ static void *anything(void *arg)
 			*(volatile uint8_t *)fakehost_ram(fg.fh, FG_RING(0) + r % 0x50000, 1) = (uint8_t)(r >> 40);
 			break;
 		case 5:
-			fg_cc_write(&fg, CC_STATUS, 1, r % 8 ? 0xF : r >> 40 & 0xFF);
+			fg_cc_write(&fg, CC_STATUS, 1, r % 8 ? (r & 0x100 ? 0x1F : 0xF) : r >> 40 & 0xFF);
 			break;
 		case 6:
 			fg_dc_write(&fg, DC_ACTUAL, (uint32_t)(r >> 3));
@@ -221,6 +223,7 @@ static void *host_calls(void *arg)
 		balloon_get_state(fg.dev, &state);
 		balloon_request_stats(fg.dev);
 		balloon_set_stats_interval(fg.dev, (uint64_t)rand_r(&seed) % 3);
+		balloon_hint_start(fg.dev);
 	}
 	return NULL;
 }
@@ -240,8 +243,10 @@ static void hos_82(void)
 	while (threads_clock_ms() < end) {
 		fakehost_advance(fg.fh, 10);
 		fg_pcicfg_write(&fg, PCI_COMMAND, 2, 6);
-		fg_init(&fg, ALL_TYPE | F_INDIRECT | F_RING_RESET);
+		fg_init(&fg, ALL_TYPE | F_INDIRECT | F_RING_RESET | F_SUSPEND);
 		fd_inflate(0, 256);
+		fg_send(&fg, HINT, FG_DATA(HINT), 4, 0);
+		fg_send(&fg, HINT, FG_PAGES, 4 * MIB, D_WRITE);
 		usleep(1000);
 	}
 	threads_stop(threads, 6);

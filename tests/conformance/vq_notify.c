@@ -1,5 +1,7 @@
 /* Rows VQ-10 to VQ-15 and VQ-18 to VQ-27: when to interrupt, when to kick, indices that wrap. */
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "tests/conformance/fd.h"
 
@@ -98,6 +100,56 @@ static void vq_19_20(void)
 	}
 }
 
+/*
+ * The moment that matters: a driver on another CPU publishes a chain after the
+ * device found the ring empty and before it asks for kicks. The word by which it
+ * asks is in a page that cannot be written, so the device's store lands in this
+ * handler first.
+ */
+static uint8_t *event_page;
+static bool kick_was_wanted;
+static unsigned asked;
+
+static void publish_meanwhile(int signo, siginfo_t *info, void *context)
+{
+	(void)signo;
+	(void)context;
+	if ((uint8_t *)info->si_addr < event_page || (uint8_t *)info->si_addr >= event_page + 4096)
+		abort();
+	asked++;
+	uint16_t before = fg.q[DEFLATE].avail_idx;
+	fg_publish(&fg, DEFLATE, 1);
+	kick_was_wanted = (uint16_t)(before + 1 - fg_avail_event(&fg, DEFLATE) - 1) < 1;
+	mprotect(event_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void vq_22(void)
+{
+	const uint64_t page = 0x900000;
+	struct sigaction action = {.sa_sigaction = publish_meanwhile, .sa_flags = SA_SIGINFO}, before;
+	fd_begin();
+	fg_negotiate(&fg, F_EVENT_IDX);
+	fg_msix_on(&fg);
+	fg_queue_on_at(&fg, DEFLATE, 128, FG_RING(1), FG_RING(1) + 0x6000, page - 4 - 8 * 128);
+	fg_status_write(&fg, 0xF);
+	fd_post(DEFLATE, 0, 0);
+	fg_kick(&fg, DEFLATE);
+	fd_post(DEFLATE, 0, 0);
+	fd_post(DEFLATE, 1, 1);
+	fg_set_avail_idx(&fg, DEFLATE, 2); /* the second one is only written down */
+	asked = 0;
+	event_page = fakehost_ram(fg.fh, page, 4096);
+	sigaction(SIGSEGV, &action, &before);
+	mprotect(event_page, 4096, PROT_READ);
+	fg_kick(&fg, DEFLATE);
+	sigaction(SIGSEGV, &before, NULL);
+	CU_ASSERT_EQUAL(asked, 1);
+	CU_ASSERT_FALSE(kick_was_wanted);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 3);
+	CU_ASSERT_EQUAL(fg_avail_event(&fg, DEFLATE), 3);
+	fd_end();
+}
+
 static void vq_23(void)
 {
 	fd_init(ALL_TYPE);
@@ -137,8 +189,15 @@ static void vq_25(void)
 }
 
 static const struct test_case cases[] = {
-	{"VQ-10 VQ-11 VQ-12", vq_10_11_12}, {"VQ-13 VQ-14", vq_13_14}, {"VQ-15", vq_15}, {"VQ-18 VQ-27", vq_18_27},
-	{"VQ-19 VQ-20", vq_19_20},	    {"VQ-23", vq_23},	       {"VQ-24", vq_24}, {"VQ-25", vq_25},
+	{"VQ-10 VQ-11 VQ-12", vq_10_11_12},
+	{"VQ-13 VQ-14", vq_13_14},
+	{"VQ-15", vq_15},
+	{"VQ-18 VQ-27", vq_18_27},
+	{"VQ-19 VQ-20", vq_19_20},
+	{"VQ-22", vq_22},
+	{"VQ-23", vq_23},
+	{"VQ-24", vq_24},
+	{"VQ-25", vq_25},
 };
 
 TEST_SUITE(vq_notify, cases);
