@@ -125,6 +125,24 @@ static void rep_04(void)
 		}
 }
 
+/* A report of pages that are in the balloon takes nothing out of it, and a report of others puts nothing in. */
+static void hos_67(void)
+{
+	fg_create_on(&fg, NULL, fakehost_create_sized(2 * MIB, 64 * MIB, 0));
+	fg_init(&fg, F_REPORT);
+	fd_inflate(0, 100);
+	fg_send(&fg, REPORT, FG_PAGES, 4 * MIB, D_WRITE);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 4 * MIB);
+	CU_ASSERT_EQUAL(fd_state()->held_bytes, 100 * 4096);
+	fd_inflate(101, 411);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 4 * MIB);
+	CU_ASSERT_EQUAL(fd_state()->held_bytes, 511 * 4096);
+	fd_inflate(100, 1);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 6 * MIB);
+	CU_ASSERT_EQUAL(fd_state()->held_bytes, 0);
+	fd_end();
+}
+
 /* First and last pages of 16 TiB: above 4 GiB, with bit 31 set, the very last number. Nothing wraps to the pages at 0. */
 static void hos_42_43(void)
 {
@@ -251,8 +269,9 @@ static void hos_65(void)
 }
 
 static const struct test_case cases[] = {
-	{"BAL-CFG-04", cfg_04}, {"BAL-INF-05", inf_05}, {"BAL-REP-04 HOS-65 HOS-66", rep_04}, {"HOS-42 HOS-43", hos_42_43}, {"HOS-43 HOS-53", hos_43_53},
-	{"HOS-66", hos_66},	{"HOS-65", hos_65},
+	{"BAL-CFG-04", cfg_04},	      {"BAL-INF-05", inf_05},	    {"BAL-REP-04 HOS-65 HOS-66", rep_04},
+	{"HOS-42 HOS-43", hos_42_43}, {"HOS-43 HOS-53", hos_43_53}, {"HOS-66", hos_66},
+	{"HOS-67", hos_67},	      {"HOS-65", hos_65},
 };
 
 TEST_SUITE(memory, cases);

@@ -100,6 +100,28 @@ static void pci_cc_06(void)
 	fd_end();
 }
 
+/* Each field of the host's, read by any part of the configuration: a change after the read moves the generation, once. */
+static void pci_cc_06_fields(void)
+{
+	fd_init(ALL_TYPE);
+	for (unsigned part = 0; part < 16; part++) {
+		uint64_t generation = fg_cc(&fg, CC_GENERATION, 1);
+		fg_bar(&fg, fg.device + part, 1);
+		balloon_set_target(fg.dev, (part + 1) * MIB);
+		CU_ASSERT_NOT_EQUAL(fg_cc(&fg, CC_GENERATION, 1), generation);
+		generation = fg_cc(&fg, CC_GENERATION, 1);
+		fg_bar(&fg, fg.device + part, 1);
+		CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), 0);
+		CU_ASSERT_NOT_EQUAL(fg_cc(&fg, CC_GENERATION, 1), generation);
+		generation = fg_cc(&fg, CC_GENERATION, 1);
+		fg_bar(&fg, fg.device + part, 1);
+		fakehost_advance(fg.fh, HINT_QUIET_MS); /* the run ends */
+		fakehost_settle(fg.fh, 10);
+		CU_ASSERT_NOT_EQUAL(fg_cc(&fg, CC_GENERATION, 1), generation);
+	}
+	fd_end();
+}
+
 static void pci_cc_08(void)
 {
 	const unsigned none[] = {5, 6, 0x7FFF, 0xFFFF};
@@ -212,6 +234,7 @@ static const struct test_case cases[] = {
 	{"PCI-CC-02 PCI-CC-03", pci_cc_02_03},
 	{"PCI-CC-05", pci_cc_05},
 	{"PCI-CC-06", pci_cc_06},
+	{"PCI-CC-06", pci_cc_06_fields},
 	{"PCI-CC-08", pci_cc_08},
 	{"PCI-CC-09", pci_cc_09},
 	{"PCI-CC-10", pci_cc_10},

@@ -312,7 +312,7 @@ static void hos_80(void)
 }
 
 static const struct test_case cases[] = {
-	{"GEN-22 NEW-01", gen_22}, {"GEN-23", gen_23}, {"GEN-24", gen_24}, {"GEN-25", gen_25},
+	{"GEN-22 NEW-01", gen_22}, {"GEN-23", gen_23}, {"GEN-24", gen_24}, {"GEN-25 HOS-11", gen_25},
 	{"GEN-26", gen_26},	   {"GEN-27", gen_27}, {"GEN-28", gen_28}, {"HOS-80", hos_80},
 };
 
