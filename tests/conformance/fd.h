@@ -36,7 +36,7 @@ void fd_end(void);
  *
  *   I1 is alive (and the sanitizers and guard pages were silent: I2)
  *   I2 left memory alone that the driver did not name
- *   I3 never kept a vCPU or the event loop longer than 10 ms of CPU time
+ *   I3 never kept a vCPU or the event loop for long (see LONGEST_ACCESS_US)
  *   I4 answers its host, and has an end of work
  *   I5 logged a line a second at most
  *   I6 kept nothing: allocations are the leak sanitizer's; it makes none after its creation
