@@ -17,6 +17,7 @@ static void hnt_01(void)
 {
 	fd_begin();
 	CU_ASSERT_EQUAL(fd_hint_word(), HINT_STOP);
+	CU_ASSERT_EQUAL(fd_state()->hint.phase, BALLOON_HINT_NONE);
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOTSUP);
 	fg_init(&fg, ALL_TYPE & ~F_HINT);
 	CU_ASSERT_EQUAL(balloon_hint_start(fg.dev), -ENOTSUP);
@@ -191,7 +192,7 @@ static void hnt_06(void)
 		fg.fh->discard_error = way == 3 ? EPERM : 0;
 		if (way > 1)
 			fd_hint_page(0);
-		if (way == 4) /* a ring that is broken in mid-run */
+		if (way == 4) /* another change meanwhile */
 			balloon_set_target(fg.dev, MIB);
 		if (way == 3 || way == 4)
 			fd_hint_cmd(HINT, HINT_STOP);
@@ -200,6 +201,9 @@ static void hnt_06(void)
 		CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
 		CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1 + (way == 4));
 		CU_ASSERT_EQUAL(fg.fh->event_count[HOST_EVENT_BALLOON_HINTED], 1);
+		CU_ASSERT_EQUAL(fd_state()->hint.phase, way < 3 ? BALLOON_HINT_TIMED_OUT : BALLOON_HINT_DONE);
+		CU_ASSERT_EQUAL(fd_state()->hint.id, id);
+		CU_ASSERT_EQUAL(fd_state()->hint.hinted_bytes, way > 1 ? 4096 : 0);
 		fd_page_is(0, way == 2 || way == 4 ? 0 : 0x77);
 		CU_ASSERT_FALSE(fg.fh->watching);
 		fg.fh->discard_error = 0;
@@ -227,6 +231,27 @@ static void hnt_06_failures(void)
 	CU_ASSERT_FALSE(fg.fh->watching);
 	fg_queue_on(&fg, HINT, 64);
 	CU_ASSERT_EQUAL(fd_hint_run(HINT, FG_PAGES, 4096), HINT_DONE);
+	/* A driver, or a VM, that is reset in mid-run; a device that needs a reset. */
+	fd_hint_start();
+	fg_init(&fg, ALL_TYPE);
+	CU_ASSERT_EQUAL(fd_state()->hint.phase, BALLOON_HINT_ABORTED);
+	CU_ASSERT_FALSE(fg.fh->watching);
+	fd_hint_start();
+	device_reset(fg.dev);
+	CU_ASSERT_FALSE(fg.fh->watching);
+	fg_probe(&fg);
+	fg_init(&fg, ALL_TYPE);
+	fd_hint_start();
+	fakehost_capture_log();
+	fg_set_avail_idx(&fg, HINT, 5000);
+	fg_kick(&fg, HINT);
+	fakehost_end_log();
+	CU_ASSERT_EQUAL(fg_status(&fg), 0x4F);
+	fakehost_advance(fg.fh, HINT_QUIET_MS);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_FALSE(fg.fh->watching);
+	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
+	CU_ASSERT_EQUAL(fd_state()->hint.runs, 5);
 	fd_end();
 }
 

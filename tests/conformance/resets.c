@@ -34,7 +34,10 @@ static void gen_14(void)
 static void gen_15(void)
 {
 	static uint8_t rings[0x50000];
-	fd_init(0);
+	fd_init(ALL_TYPE);
+	/* Hints that nobody has looked at yet. */
+	fd_hint_cmd(HINT, fd_hint_start());
+	fg_send(&fg, HINT, FG_PAGES + 32 * MIB, MIB, D_WRITE);
 	for (uint16_t i = 0; i < 64; i++)
 		fd_post(INFLATE, i, i);
 	static uint32_t pfns[8192];
@@ -48,12 +51,15 @@ static void gen_15(void)
 	uint64_t messages = fd_messages();
 	size_t discards = fg.fh->n_discards;
 	fg_fill(&fg, FAKE_HIGH_GPA, 8192 * 4096, 1);
+	fg_fill(&fg, FG_PAGES + 32 * MIB, MIB, 1);
 	for (unsigned i = 0; i < FG_N_QUEUES; i++)
 		fg_kick(&fg, i);
 	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
 	fakehost_advance(fg.fh, 100000);
 	CU_ASSERT_EQUAL(memcmp(rings, fakehost_ram(fg.fh, FG_RING(0), sizeof rings), sizeof rings), 0);
 	CU_ASSERT_TRUE(fg_holds(&fg, FAKE_HIGH_GPA, 8192 * 4096, 1));
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 32 * MIB, MIB, 1));
+	CU_ASSERT_EQUAL(fg_dc(&fg, DC_CMD_ID), HINT_STOP);
 	CU_ASSERT_EQUAL(fd_messages(), messages);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, discards);
 	fd_end();

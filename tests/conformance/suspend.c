@@ -97,6 +97,22 @@ static void gen_24(void)
 	fd_end();
 }
 
+/* So many hints at once that they wait for the event loop to look at them: the chain is in work all the time. */
+static void gen_24_hints(void)
+{
+	fd_init(ALL);
+	fd_hint_cmd(HINT, fd_hint_start());
+	for (uint16_t i = 0; i < 8; i++)
+		fg_desc(&fg, HINT, i, i % 2 ? FAKE_HIGH_GPA : FG_PAGES, 32 * MIB, D_WRITE | (i < 7 ? D_NEXT : 0), i + 1);
+	fg_publish(&fg, HINT, 0);
+	fg_kick(&fg, HINT);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 1);
+	suspend();
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 2);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1 + HINT), 2);
+	fd_end();
+}
+
 struct seen {
 	uint16_t used[FG_N_QUEUES];
 	uint64_t messages;
@@ -312,7 +328,7 @@ static void hos_80(void)
 }
 
 static const struct test_case cases[] = {
-	{"GEN-22 NEW-01", gen_22}, {"GEN-23", gen_23}, {"GEN-24", gen_24}, {"GEN-25 HOS-11", gen_25},
+	{"GEN-22 NEW-01", gen_22}, {"GEN-23", gen_23}, {"GEN-24", gen_24}, {"GEN-24", gen_24_hints}, {"GEN-25 HOS-11", gen_25},
 	{"GEN-26", gen_26},	   {"GEN-27", gen_27}, {"GEN-28", gen_28}, {"HOS-80", hos_80},
 };
 
