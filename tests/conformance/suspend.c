@@ -114,22 +114,18 @@ static void gen_24_hints(void)
 }
 
 struct seen {
-	uint16_t used[FG_N_QUEUES];
-	uint64_t messages;
-	uint32_t config[4];
-	uint64_t generation;
+	uint64_t used[FG_N_QUEUES];
+	uint64_t messages, generation;
+	uint64_t config[4];
 };
 
 static struct seen see(void)
 {
-	struct seen seen;
-	memset(&seen, 0, sizeof seen);
+	struct seen seen = {.messages = fd_messages(), .generation = fg_cc(&fg, CC_GENERATION, 1)};
 	for (unsigned i = 0; i < FG_N_QUEUES; i++)
 		seen.used[i] = fg_used_idx(&fg, i);
-	seen.messages = fd_messages();
 	for (unsigned i = 0; i < 4; i++)
 		seen.config[i] = fg_dc(&fg, 4 * i);
-	seen.generation = fg_cc(&fg, CC_GENERATION, 1);
 	return seen;
 }
 
