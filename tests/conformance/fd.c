@@ -221,6 +221,18 @@ uint64_t fd_messages(void)
 	return fg.fh->n_msis + fg.fh->irq_raised[FG_GSI];
 }
 
+const struct fd_block fd_odd_blocks[FD_N_ODD_BLOCKS] = {
+	{FG_PAGES + 1, 8192, 4096},
+	{FG_PAGES, 4095, 0},
+	{FG_PAGES + 4095, 2, 0},
+	{FG_PAGES, 0, 0},
+	{FAKE_REGION_LEN - 4096, 0x10000, 4096},
+	{FAKE_HIGH_GPA - MIB, 2 * MIB, MIB},
+	{FG_MMIO_BASE, 0x100000, 0},
+	{0xFFFFFFFFFFFFF000, 0xFFFFFFFF, 0},
+	{FAKE_HIGH_GPA + 32 * MIB, 0xFFFFFFFF, 32 * MIB},
+};
+
 uint64_t fd_window(unsigned offset, unsigned size)
 {
 	fg_pcicfg_write(&fg, fg.window_cap + 4, 1, 0);

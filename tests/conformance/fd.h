@@ -77,6 +77,15 @@ const struct balloon_state *fd_state(void);
 struct balloon_queue_counters fd_counters(unsigned role); /* enum balloon_queue_role */
 uint64_t fd_messages(void);				  /* MSI-X and INTx edges together */
 
+/* Blocks at odd places, and how many bytes of each a device with 4096-byte pages may take. */
+struct fd_block {
+	uint64_t gpa;
+	uint32_t len;
+	uint64_t bytes;
+};
+#define FD_N_ODD_BLOCKS 9
+extern const struct fd_block fd_odd_blocks[FD_N_ODD_BLOCKS];
+
 /* BAR 0 through the window in configuration space. */
 uint64_t fd_window(unsigned offset, unsigned size);
 void fd_window_write(unsigned offset, unsigned size, uint32_t value);

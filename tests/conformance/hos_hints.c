@@ -101,27 +101,13 @@ static void hos_64_slow(void)
 
 static void hos_65(void)
 {
-	const struct {
-		uint64_t gpa;
-		uint32_t len;
-		uint64_t bytes;
-	} rows[] = {
-		{FG_PAGES + 1, 8192, 4096},
-		{FG_PAGES, 4095, 0},
-		{FG_PAGES + 4095, 2, 0},
-		{FG_PAGES, 0, 0},
-		{FAKE_REGION_LEN - 4096, 0x10000, 4096},
-		{FAKE_HIGH_GPA - MIB, 2 * MIB, MIB},
-		{FG_MMIO_BASE, 0x100000, 0},
-		{0xFFFFFFFFFFFFF000, 0xFFFFFFFF, 0},
-		{FAKE_HIGH_GPA + 32 * MIB, 0xFFFFFFFF, 32 * MIB},
-	};
 	fd_begin_hostile();
-	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	for (unsigned i = 0; i < FD_N_ODD_BLOCKS; i++) {
+		const struct fd_block *block = &fd_odd_blocks[i];
 		fakehost_forget_discards(fg.fh);
 		fg_fill(&fg, FG_PAGES, 64 * 4096, 0x77);
-		CU_ASSERT_EQUAL(fd_hint_run(HINT, rows[i].gpa, rows[i].len), HINT_DONE);
-		CU_ASSERT_EQUAL(fg.fh->discarded_bytes, rows[i].bytes);
+		CU_ASSERT_EQUAL(fd_hint_run(HINT, block->gpa, block->len), HINT_DONE);
+		CU_ASSERT_EQUAL(fg.fh->discarded_bytes, block->bytes);
 		CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 2 * 4096, 62 * 4096, 0x77));
 	}
 	/* The rings themselves: written since, by the device if by nobody else. */

@@ -83,25 +83,11 @@ static void report(uint64_t gpa, uint32_t len)
 static void hos_66_67_68(void)
 {
 	fd_begin_hostile();
-	const struct {
-		uint64_t gpa;
-		uint32_t len;
-		uint64_t bytes;
-	} rows[] = {
-		{FG_PAGES + 1, 8192, 4096},
-		{FG_PAGES, 4095, 0},
-		{FG_PAGES + 4095, 2, 0},
-		{FAKE_REGION_LEN - 4096, 0x10000, 4096},
-		{FAKE_HIGH_GPA - MIB, 2 * MIB, MIB},
-		{FG_MMIO_BASE, 0x100000, 0},
-		{0xFFFFFFFFFFFFF000, 0xFFFFFFFF, 0},
-		{FAKE_HIGH_GPA + 32 * MIB, 0xFFFFFFFF, 32 * MIB},
-		{FG_PAGES, 0, 0},
-	};
-	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	for (unsigned i = 0; i < FD_N_ODD_BLOCKS; i++) {
+		const struct fd_block *block = &fd_odd_blocks[i];
 		fakehost_forget_discards(fg.fh);
-		report(rows[i].gpa, rows[i].len);
-		CU_ASSERT_EQUAL(fg.fh->discarded_bytes, rows[i].bytes);
+		report(block->gpa, block->len);
+		CU_ASSERT_EQUAL(fg.fh->discarded_bytes, block->bytes);
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), i + 1);
 		CU_ASSERT_EQUAL(fg_used_len(&fg, REPORT, (uint16_t)i), 0);
 	}

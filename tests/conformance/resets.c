@@ -65,6 +65,20 @@ static void gen_15(void)
 	fd_end();
 }
 
+/* A message that waited behind a mask is none of the next driver's. */
+static void gen_15_masked(void)
+{
+	fd_init(0);
+	fg_bar_write(&fg, fg.msix_table + 16 + 12, 4, 1);
+	fd_inflate(0, 1);
+	CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_pba, 4), 2);
+	fg_status_write(&fg, 0);
+	CU_ASSERT_EQUAL(fg_bar(&fg, fg.msix_pba, 4), 0);
+	fg_bar_write(&fg, fg.msix_table + 16 + 12, 4, 0);
+	CU_ASSERT_EQUAL(fd_messages(), 0);
+	fd_end();
+}
+
 static void gen_19(void)
 {
 	static uint32_t pfns[1024];
@@ -130,7 +144,7 @@ static void gen_21(void)
 }
 
 static const struct test_case cases[] = {
-	{"GEN-14", gen_14}, {"GEN-15", gen_15}, {"GEN-19", gen_19}, {"GEN-20 NEW-09", gen_20}, {"GEN-21", gen_21},
+	{"GEN-14", gen_14}, {"GEN-15", gen_15}, {"GEN-15", gen_15_masked}, {"GEN-19", gen_19}, {"GEN-20 NEW-09", gen_20}, {"GEN-21", gen_21},
 };
 
 TEST_SUITE(resets, cases);
