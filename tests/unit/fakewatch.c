@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static struct fakehost *_Atomic watched;
+static struct fakehost *volatile watched;
 static struct sigaction before;
 
 static void broken_promise(struct fakehost *fh, const char *what)
@@ -21,7 +21,8 @@ static void broken_promise(struct fakehost *fh, const char *what)
 /*
  * A write to what is, or was a moment ago, watched memory. Anything else happens
  * again with the handler that was there before. Not for the thread sanitizer: a
- * fault may come from amid its own code for an atomic store.
+ * fault may come from amid its own code for an atomic store, where neither an
+ * atomic access nor anything else that it watches may come again.
  */
 static __attribute__((no_sanitize("thread"))) void on_fault(int signo, siginfo_t *info, void *context)
 {
@@ -33,7 +34,7 @@ static __attribute__((no_sanitize("thread"))) void on_fault(int signo, siginfo_t
 		if (at < r->hva || at >= r->hva + r->len)
 			continue;
 		size_t page = (size_t)(at - r->hva) / 4096;
-		__atomic_store_n(&fh->written[i][page], 1, __ATOMIC_RELAXED);
+		*(volatile uint8_t *)&fh->written[i][page] = 1;
 		if (mprotect(r->hva + page * 4096, 4096, PROT_READ | PROT_WRITE) == 0)
 			return;
 	}
