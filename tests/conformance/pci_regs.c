@@ -78,6 +78,12 @@ static void pci_cc_05(void)
 		CU_ASSERT_EQUAL(fg_q(&fg, i, CC_Q_DESC, 8), 0);
 	}
 	CU_ASSERT_EQUAL(fg_cc(&fg, CC_CFG_VEC, 2), 0xFFFF);
+	CU_ASSERT_EQUAL(fg_cc(&fg, CC_DEV_FEAT_SEL, 4), 0);
+	CU_ASSERT_EQUAL(fg_cc(&fg, CC_DRV_FEAT_SEL, 4), 0);
+	for (uint32_t word = 0; word < 2; word++) {
+		fg_cc_write(&fg, CC_DRV_FEAT_SEL, 4, word);
+		CU_ASSERT_EQUAL(fg_cc(&fg, CC_DRV_FEAT, 4), 0);
+	}
 	fd_end();
 }
 
