@@ -12,7 +12,7 @@ static void begin_run(uint32_t *id)
 	*id = fd_hint_start();
 }
 
-/* STOP before anything, after resets, and for ever without the feature or the option. */
+/* STOP before anything, after resets, and for ever without the feature or the option. Runs are not paused: after one it is DONE. */
 static void hnt_01(void)
 {
 	fd_begin();
@@ -269,7 +269,7 @@ static void hnt_08(void)
 	fg_desc(&fg, HINT, 1, FG_DATA(HINT) + 1, 3, 0, 0);
 	fg_publish(&fg, HINT, 0);
 	fg_kick(&fg, HINT);
-	/* Many blocks in one chain, also through a page that looks like a STOP. */
+	/* Many blocks in one chain (an id in front of them in the same chain counts, too, HOS-63), also through a page that looks like a STOP. */
 	fg_fill(&fg, FG_PAGES + 8 * 4096, 4096, 0);
 	for (uint16_t i = 0; i < 4; i++)
 		fg_desc(&fg, HINT, i + 2, FG_PAGES + (i + 1) * 8192ULL, 4096, D_WRITE | (i < 3 ? D_NEXT : 0), i + 3);

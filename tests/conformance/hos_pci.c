@@ -107,6 +107,7 @@ static void hos_76(void)
 	fd_end_hostile();
 }
 
+/* A BAR outside the MMIO window is not decoded; RAM and the configuration window win where it lies over them. */
 static void hos_77(void)
 {
 	const uint32_t places[] = {0,	       0x10000,	   (uint32_t)FG_RING(0),   0x8000000,  0xBFFFF000,

@@ -6,6 +6,7 @@
 
 static struct balloon_state state;
 
+/* 4096 bytes of a buffer are looked at, whole entries of them; a buffer that says nothing is parked all the same. */
 static void hos_59_61(void)
 {
 	const uint32_t lens[] = {0, 9, 11, 19, 1 << 20, 0xFFFFFFFF};
@@ -29,6 +30,7 @@ static void hos_59_61(void)
 	fd_end_hostile();
 }
 
+/* The older one goes back at once, unasked, and the newest is kept. */
 static void hos_60(void)
 {
 	fd_begin_hostile();

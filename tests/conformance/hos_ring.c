@@ -123,6 +123,7 @@ static void indirect_row(bool feature, uint64_t table, uint32_t len, uint16_t fl
 	fd_end_hostile();
 }
 
+/* An indirect descriptor that must not be there breaks the queue like any other structure. */
 static void hos_29_31(void)
 {
 	indirect_row(false, TABLE, 16, 0);

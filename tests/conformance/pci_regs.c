@@ -189,6 +189,7 @@ static void pci_cc_11(void)
 	fd_end();
 }
 
+/* The reset of a queue is over when the write returns, so queue_reset always reads 0. */
 static void pci_cc_12_13(void)
 {
 	fd_init(F_RING_RESET);
