@@ -46,6 +46,24 @@ static void pages(void)
 	fd_end_hostile();
 }
 
+/* Several of a kind in one request are one of that kind. */
+static void pages_in_pieces(void)
+{
+	fd_begin_hostile();
+	watch(INFLATE);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(INFLATE), 4), 0xC0000);
+	for (uint16_t i = 0; i < 6; i++)
+		fg_desc(&fg, INFLATE, i, i < 3 ? FG_DATA(INFLATE) : 0xC0000000, 4, i < 5 ? D_NEXT : 0, i + 1);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	struct balloon_queue_counters now = fd_counters(INFLATE);
+	CU_ASSERT_EQUAL(now.faults[BALLOON_FAULT_OUTSIDE] - before.faults[BALLOON_FAULT_OUTSIDE], 1);
+	CU_ASSERT_EQUAL(now.faults[BALLOON_FAULT_UNREADABLE] - before.faults[BALLOON_FAULT_UNREADABLE], 1);
+	CU_ASSERT_EQUAL(now.bad_buffers - before.bad_buffers, 1);
+	CU_ASSERT_EQUAL(now.bad_pages - before.bad_pages, 3);
+	fd_end_hostile();
+}
+
 static void stats(void)
 {
 	fd_begin_hostile();
@@ -99,6 +117,7 @@ static void discards(void)
 
 static const struct test_case cases[] = {
 	{"HOS-33 HOS-34 HOS-42 HOS-44 HOS-46", pages},
+	{"HOS-34 HOS-42", pages_in_pieces},
 	{"HOS-59 HOS-60 HOS-61", stats},
 	{"HOS-63 HOS-65 HOS-66 HOS-68", blocks},
 	{"HOS-54", discards},

@@ -29,8 +29,17 @@ static void hos_63(void)
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 14);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), fg.q[HINT].avail_idx);
 	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 64 * 4096, 0x77));
-	/* The current id and pages in one chain count, and a STOP right behind ends the run. */
+	/* An id of a wrong length is no id, and takes the one before it away. */
 	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
+	for (unsigned i = 0; i < 5; i++) {
+		fg_send(&fg, HINT, FG_DATA(HINT), 4, 0);
+		fg_send(&fg, HINT, FG_DATA(HINT), lens[i], 0);
+		fd_hint_page(1);
+	}
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	CU_ASSERT_EQUAL(fd_hint_word(), id);
+	/* The current id and pages in one chain count, and a STOP right behind ends the run. */
+	fg_desc(&fg, HINT, 0, FG_DATA(HINT), 4, D_NEXT, 1);
 	fg_publish(&fg, HINT, 0);
 	fg_kick(&fg, HINT);
 	fakehost_settle(fg.fh, 100);

@@ -25,7 +25,8 @@ static void hos_14_19(void)
 		threads[i] = threads_start(kick_on, (void *)(i < 2 ? INFLATE : i));
 	threads[4] = threads_start(threads_loop, NULL);
 	uint64_t longest = 0;
-	for (unsigned i = 0; i < 200; i++) {
+	uint64_t end = threads_clock_ms() + threads_soak_ms(1000);
+	for (unsigned i = 0; threads_go_on(i, end); i++) {
 		fg_init(&fg, ALL_TYPE);
 		for (uint16_t k = 0; k < 64; k++)
 			fd_post(INFLATE, k, k);
@@ -40,16 +41,17 @@ static void hos_14_19(void)
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), used);
 	}
 	threads_stop(threads, 5);
-	CU_ASSERT_TRUE(longest < 1000); /* 100 ms on a machine of one's own */
+	CU_ASSERT_TRUE(longest < 5000); /* 100 ms on a machine of one's own */
 	fd_end();
 }
 
 static uint32_t many_pfns[8192];
+static bool deflates_are_over;
 
 static void *deflate_all(void *arg)
 {
 	(void)arg;
-	for (unsigned i = 0; i < 50; i++) {
+	while (!__atomic_load_n(&deflates_are_over, __ATOMIC_ACQUIRE)) {
 		uint16_t used = fg_used_idx(&fg, DEFLATE);
 		fg_send_pfns(&fg, DEFLATE, many_pfns, 8192);
 		while (fg_used_idx(&fg, DEFLATE) == used)
@@ -67,13 +69,16 @@ static void hos_49(void)
 	for (unsigned i = 0; i < 8192; i++)
 		many_pfns[i] = PFN(FAKE_HIGH_GPA) + i;
 	pthread_t loop = threads_start(threads_loop, NULL);
+	deflates_are_over = false;
 	pthread_t other = threads_start(deflate_all, NULL);
-	for (unsigned i = 0; i < 50; i++) {
+	uint64_t end = threads_clock_ms() + threads_soak_ms(700);
+	for (unsigned i = 0; threads_go_on(i, end); i++) {
 		uint16_t used = fg_used_idx(&fg, INFLATE);
 		fg_send_pfns(&fg, INFLATE, many_pfns, 8192);
 		while (fg_used_idx(&fg, INFLATE) == used)
 			threads_spin();
 	}
+	__atomic_store_n(&deflates_are_over, true, __ATOMIC_RELEASE);
 	pthread_join(other, NULL);
 	fg_fill(&fg, FAKE_HIGH_GPA, 8192 * 4096, 8);
 	usleep(20000);
@@ -99,7 +104,8 @@ static void hos_73(void)
 {
 	fd_begin_hostile();
 	fg.fh->discards_unrecorded = true;
-	for (unsigned round = 0; round < 30; round++) {
+	uint64_t end = threads_clock_ms() + threads_soak_ms(700);
+	for (unsigned round = 0; threads_go_on(round, end); round++) {
 		threads_begin();
 		pthread_t toggler = threads_start(toggle_masks, NULL);
 		uint64_t first = fg_irqs(&fg, 1), before = first;

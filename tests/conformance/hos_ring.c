@@ -197,6 +197,23 @@ static void hos_34(void)
 	fd_end_hostile();
 }
 
+/* A page number with a buffer in its middle that cannot be read is none: its ends do not make another. */
+static void hos_34_cut(void)
+{
+	fd_begin_hostile();
+	fg_fill(&fg, FG_PAGES, 4096, 7);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(0), 4), PFN(FG_PAGES));
+	fg_desc(&fg, INFLATE, 0, FG_DATA(0), 2, D_NEXT, 1);
+	fg_desc(&fg, INFLATE, 1, 0xC0000000, 4, D_NEXT, 2);
+	fg_desc(&fg, INFLATE, 2, FG_DATA(0) + 2, 2, 0, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);
+	fd_page_is(0, 7);
+	fd_end_hostile();
+}
+
 static void hos_35(void)
 {
 	fd_begin_hostile();
@@ -317,9 +334,10 @@ static void hos_40(void)
 }
 
 static const struct test_case cases[] = {
-	{"HOS-23", hos_23},	      {"HOS-24", hos_24},	    {"HOS-25", hos_25}, {"HOS-26", hos_26},	      {"HOS-27", hos_27},
-	{"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33}, {"HOS-34", hos_34},	      {"HOS-35", hos_35},
-	{"HOS-36", hos_36},	      {"HOS-38", hos_38},	    {"HOS-37", hos_37}, {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
+	{"HOS-23", hos_23}, {"HOS-24", hos_24},		  {"HOS-25", hos_25},		{"HOS-26", hos_26},
+	{"HOS-27", hos_27}, {"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33},
+	{"HOS-34", hos_34}, {"HOS-34", hos_34_cut},	  {"HOS-35", hos_35},		{"HOS-36", hos_36},
+	{"HOS-38", hos_38}, {"HOS-37", hos_37},		  {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
 };
 
 TEST_SUITE(hos_ring, cases);

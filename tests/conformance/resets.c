@@ -1,4 +1,5 @@
 /* Rows GEN-14, GEN-15 and GEN-19 to GEN-21: resets of the device and of a queue. */
+#include <errno.h>
 #include <string.h>
 
 #include "tests/conformance/fd.h"
@@ -104,6 +105,35 @@ static void gen_19(void)
 	fd_deflate(0, 1);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 1);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 2), 1);
+	/* The chain that was in work then is none of the new queue's. */
+	fg_queue_on(&fg, INFLATE, 128);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 0);
+	fd_post(INFLATE, 77, 0);
+	fg_kick(&fg, INFLATE);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, 0), 77);
+	fd_end();
+}
+
+/* A parked statistics buffer goes with its queue. */
+static void gen_19_stats(void)
+{
+	fd_init(F_STATS | F_RING_RESET);
+	fd_post_stats(1);
+	CU_ASSERT_EQUAL(balloon_set_stats_interval(fg.dev, 1), 0);
+	fg_q_write(&fg, STATS, CC_Q_RESET, 2, 1);
+	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), -EBUSY);
+	fg_queue_on(&fg, STATS, 64);
+	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), -EBUSY);
+	fakehost_advance(fg.fh, 10000);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 0);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1 + STATS), 0);
+	fd_post_stats(2);
+	CU_ASSERT_EQUAL(fd_state()->stats[4], 2);
+	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), 1);
 	fd_end();
 }
 
@@ -144,7 +174,8 @@ static void gen_21(void)
 }
 
 static const struct test_case cases[] = {
-	{"GEN-14", gen_14}, {"GEN-15", gen_15}, {"GEN-15", gen_15_masked}, {"GEN-19", gen_19}, {"GEN-20 NEW-09", gen_20}, {"GEN-21", gen_21},
+	{"GEN-14", gen_14},	  {"GEN-15", gen_15},	     {"GEN-15", gen_15_masked}, {"GEN-19", gen_19},
+	{"GEN-19", gen_19_stats}, {"GEN-20 NEW-09", gen_20}, {"GEN-21", gen_21},
 };
 
 TEST_SUITE(resets, cases);

@@ -32,6 +32,13 @@ void *threads_loop(void *arg);
 
 uint64_t threads_clock_ms(void);
 
+/*
+ * How long a race goes on, whatever it gets done in that time: a busy machine
+ * must not make it fail. For loops: whether round i is to be done, `end_ms` being
+ * threads_clock_ms() + threads_soak_ms(1000) or so.
+ */
+bool threads_go_on(unsigned i, uint64_t end_ms);
+
 /* In a loop that waits for another thread: gives the CPU away now and then, in case there is only one. */
 void threads_spin(void);
 
