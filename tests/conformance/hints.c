@@ -97,11 +97,12 @@ static void hnt_03(void)
 	/* It goes on with its own id, and another id ends that again. */
 	fd_hint_cmd(HINT, id);
 	fd_hint_page(1);
-	fd_hint_cmd(HINT, id - 1);
+	fd_hint_cmd(HINT, id + 1);
 	fd_hint_page(2);
 	fd_hint_cmd(HINT, id);
 	fd_hint_cmd(HINT, HINT_STOP);
 	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
+	fd_page_is(0, 0x77);
 	fd_page_is(1, 0);
 	fd_page_is(2, 0x77);
 	fd_end();

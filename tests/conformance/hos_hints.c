@@ -40,12 +40,14 @@ static void hos_63(void)
 	CU_ASSERT_EQUAL(fd_hint_word(), id);
 	/* The current id and pages in one chain count, and a STOP right behind ends the run. */
 	fg_desc(&fg, HINT, 0, FG_DATA(HINT), 4, D_NEXT, 1);
+	fg_desc(&fg, HINT, 1, FG_PAGES + 9 * 4096, 4096, D_WRITE, 0);
 	fg_publish(&fg, HINT, 0);
 	fg_kick(&fg, HINT);
 	fakehost_settle(fg.fh, 100);
 	fd_hint_cmd(HINT, HINT_STOP);
 	CU_ASSERT_EQUAL(fd_hint_word(), HINT_DONE);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 4096, 63 * 4096, 0x77));
+	for (unsigned i = 0; i < 64; i++)
+		fd_page_is(i, i == 9 ? 0 : 0x77);
 	fd_end_hostile();
 }
 
@@ -82,6 +84,7 @@ static void hos_64(void)
 	fd_hint_page(3);
 	CU_ASSERT_EQUAL(fg.fh->n_discards, discards);
 	fd_page_is(3, 0x77);
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 64 * 4096, 0x77));
 	CU_ASSERT_NOT_EQUAL(fd_hint_start(), next);
 	fd_end_hostile();
 }

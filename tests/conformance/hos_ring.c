@@ -290,6 +290,32 @@ static void hos_38(void)
 	fd_end_hostile();
 }
 
+/* Requests that cost nothing have an end as well: a full queue of empty ones is not served in one go. */
+static void hos_38_empty(void)
+{
+	const unsigned queues[] = {HINT, REPORT};
+	for (unsigned k = 0; k < 2; k++) {
+		unsigned queue = queues[k];
+		fd_begin_hostile();
+		fg_negotiate(&fg, ALL_TYPE);
+		fg_queue_on(&fg, INFLATE, 128);
+		fg_queue_on(&fg, queue, 1024);
+		fg_status_write(&fg, 0xF);
+		for (uint16_t i = 0; i < 1024; i++)
+			fg_publish(&fg, queue, i); /* descriptors are all zero */
+		fg_kick(&fg, queue);
+		uint16_t used = fg_used_idx(&fg, queue);
+		CU_ASSERT_TRUE(used > 0 && used < 1024);
+		fg_kick(&fg, queue);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, queue), used);
+		fd_inflate(0, 1);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+		fakehost_settle(fg.fh, 100);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, queue), 1024);
+		fd_end_hostile();
+	}
+}
+
 static void hos_37(void)
 {
 	fd_begin_hostile();
@@ -334,10 +360,10 @@ static void hos_40(void)
 }
 
 static const struct test_case cases[] = {
-	{"HOS-23", hos_23}, {"HOS-24", hos_24},		  {"HOS-25", hos_25},		{"HOS-26", hos_26},
-	{"HOS-27", hos_27}, {"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33},
-	{"HOS-34", hos_34}, {"HOS-34", hos_34_cut},	  {"HOS-35", hos_35},		{"HOS-36", hos_36},
-	{"HOS-38", hos_38}, {"HOS-37", hos_37},		  {"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
+	{"HOS-23", hos_23},	      {"HOS-24", hos_24},	    {"HOS-25", hos_25}, {"HOS-26", hos_26},	  {"HOS-27", hos_27},
+	{"HOS-29 HOS-31", hos_29_31}, {"HOS-30 HOS-32", hos_30_32}, {"HOS-33", hos_33}, {"HOS-34", hos_34},	  {"HOS-34", hos_34_cut},
+	{"HOS-35", hos_35},	      {"HOS-36", hos_36},	    {"HOS-38", hos_38}, {"HOS-38", hos_38_empty}, {"HOS-37", hos_37},
+	{"HOS-39 HOS-41", hos_39_41}, {"HOS-40", hos_40},
 };
 
 TEST_SUITE(hos_ring, cases);

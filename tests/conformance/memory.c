@@ -125,6 +125,27 @@ static void rep_04(void)
 		}
 }
 
+/* All of a huge guest in one report: a bounded part of it a wakeup, and other queues get their turn. */
+static void hos_66_all(void)
+{
+	begin_large(4096, TOP);
+	fd_go_hostile();
+	for (uint16_t i = 0; i < 128; i++)
+		fg_desc(&fg, REPORT, i, FAKE_HIGH_GPA + i * 4 * GIB, 0xFFFFF000, D_WRITE | (i < 127 ? D_NEXT : 0), i + 1);
+	fg_publish(&fg, REPORT, 0);
+	fg_kick(&fg, REPORT);
+	for (unsigned i = 0; i < 10; i++) {
+		CU_ASSERT_TRUE(fg.fh->discarded_bytes > 0 && fg.fh->discarded_bytes < GIB);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, REPORT), 0);
+		fd_deflate(0, 1);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), i + 1);
+		fakehost_forget_discards(fg.fh);
+		CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 1);
+	}
+	fg_status_write(&fg, 0); /* it would go on for a while */
+	fd_end_hostile();
+}
+
 /* A report of pages that are in the balloon takes nothing out of it, and a report of others puts nothing in. */
 static void hos_67(void)
 {
@@ -271,7 +292,7 @@ static void hos_65(void)
 static const struct test_case cases[] = {
 	{"BAL-CFG-04", cfg_04},	      {"BAL-INF-05", inf_05},	    {"BAL-REP-04 HOS-65 HOS-66", rep_04},
 	{"HOS-42 HOS-43", hos_42_43}, {"HOS-43 HOS-53", hos_43_53}, {"HOS-66", hos_66},
-	{"HOS-67", hos_67},	      {"HOS-65", hos_65},
+	{"HOS-66", hos_66_all},	      {"HOS-67", hos_67},	    {"HOS-65", hos_65},
 };
 
 TEST_SUITE(memory, cases);

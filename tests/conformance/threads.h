@@ -1,7 +1,8 @@
 /*
  * Threads for the rows that need several: vCPUs that run against each other,
  * against the event loop and against the host's calls. Meant for the thread
- * sanitizer too. A deadlock ends with SIGALRM.
+ * sanitizer too, in whose address space the suites races, hint_races and hos_races
+ * fit (memory does not). A deadlock ends with SIGALRM.
  */
 #ifndef TESTS_CONFORMANCE_THREADS_H
 #define TESTS_CONFORMANCE_THREADS_H
