@@ -45,10 +45,16 @@ static bool is_reset(const struct qmp_input *input, char c)
 	return (u < 0x20 && (!is_blank(c) || input->quote)) || u >= 0xfe;
 }
 
+/* NUL is none: it resets. */
+static bool is_structural(char c)
+{
+	return c != '\0' && strchr("{}[],:", c);
+}
+
 /* Ends a number or a word. */
 static bool is_delimiter(char c)
 {
-	return is_blank(c) || strchr("{}[],:\"'", c);
+	return is_blank(c) || is_structural(c) || c == '"' || c == '\'';
 }
 
 static enum qmp_input_result end_value(struct qmp_input *input, const char **why)
@@ -134,15 +140,14 @@ enum qmp_input_result qmp_input_feed(struct qmp_input *input, const char *bytes,
 		}
 		(*used)++;
 		if (is_reset(input, c)) {
-			bool was_resetting = input->resetting;
 			start_afresh(input);
-			input->resetting = true;
-			if (was_resetting)
-				continue;
+			input->recovering = true;
 			*why = "stray control character";
 			return QMP_INPUT_BAD;
 		}
-		input->resetting = false;
+		input->recovering = input->recovering && c != '\n' && !is_structural(c);
+		if (input->recovering)
+			continue;
 		enum qmp_input_result result = input->quote ? feed_string(input, c, why) : feed_plain(input, c, why);
 		if (result != QMP_INPUT_MORE)
 			return result;

@@ -5,8 +5,11 @@
  *
  * A control character other than white space, a byte that UTF-8 never has
  * (0xFE, 0xFF) and a line's end within a string cannot be part of a value: the
- * value begun is thrown away and reading starts afresh. Clients use that to get
- * into a known state (QEMU, docs/interop/qmp-spec.rst, section 2.6).
+ * value begun is thrown away, each such byte is an error of its own, and what
+ * follows is passed over up to the end of the line or the next bracket, comma
+ * or colon, where reading starts afresh: quotes in between would be taken for
+ * the wrong end of a string. Clients use that to get into a known state (QEMU,
+ * docs/interop/qmp-spec.rst, section 2.6).
  */
 #ifndef CONTROL_QMP_INPUT_H
 #define CONTROL_QMP_INPUT_H
@@ -17,13 +20,13 @@
 struct qmp_input {
 	char *text; /* the value so far; a whole one after QMP_INPUT_VALUE */
 	size_t len, cap;
-	size_t depth;	/* brackets that are open */
-	char quote;	/* of the string that is open, 0 for none */
-	bool escape;	/* the last byte was a backslash in a string */
-	bool scalar;	/* in a number or a word outside brackets */
-	bool whole;	/* text was handed out: start afresh */
-	bool too_long;	/* more than QMP_MAX_MESSAGE bytes, or no memory: not kept */
-	bool resetting; /* the last byte reset the parser: more of them are one error */
+	size_t depth;	 /* brackets that are open */
+	char quote;	 /* of the string that is open, 0 for none */
+	bool escape;	 /* the last byte was a backslash in a string */
+	bool scalar;	 /* in a number or a word outside brackets */
+	bool whole;	 /* text was handed out: start afresh */
+	bool too_long;	 /* more than QMP_MAX_MESSAGE bytes, or no memory: not kept */
+	bool recovering; /* after such a byte: passing over */
 };
 
 enum qmp_input_result {

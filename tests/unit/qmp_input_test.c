@@ -89,9 +89,14 @@ static void control_characters_reset(void)
 	check("{\"execute\":\x01{}", "!{}\n");
 	check("{\"exec\x03{}", "!{}\n");
 	check("12\x04{}", "12\n!{}\n");
-	check("\x1b\x1b\x1b{}", "!{}\n");
+	check("\x1b\x1b\x1b{}", "!!!{}\n"); /* who sends one waits for its error */
 	check("\xff{}", "!{}\n");
 	check("{'a\n{}", "!{}\n");
+	check("\x01 12 'a' \"b\" {}", "!{}\n");
+	check("\x01 12\n'a' ", "!\"a\"\n");
+	/* What is left of the string is not the start of another. */
+	check("{'id':'\x01'}{'a':'b'}", "!!{\"a\":\"b\"}\n");
+	check("{'id':'\n'}{'a':'b'}", "!!{\"a\":\"b\"}\n");
 	check("[[[[\x01]", "!!"); /* the bracket is stray by then */
 	check_bytes("{\"a\":\0{}", 8, "!{}\n");
 	check("{\"a\"\t:\r\n1}", "{\"a\"\t:\r\n1}\n");
