@@ -192,11 +192,26 @@ static void put_answer(struct qmp_call *call, const json_t *message)
 	end_line(out);
 }
 
+/*
+ * jansson has no integer beyond 64 bits with a sign, QMP's clients may. Such a
+ * message is read with all its numbers as reals: no argument takes one of those,
+ * which is for its own error to say, and the id goes back as the number it was.
+ */
+static json_t *parse_message(const char *text, size_t len, json_error_t *error)
+{
+	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
+	json_t *message = json_loadb(text, len, flags, error);
+
+	if (!message && json_error_code(error) == json_error_numeric_overflow)
+		message = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, error);
+	return message;
+}
+
 void qmp_answer(const struct machine *machine, struct qmp_events *events, bool *negotiated, const char *text, size_t len, struct json_out *reply)
 {
 	json_error_t error;
 	json_t *none = json_object();
-	json_t *message = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+	json_t *message = parse_message(text, len, &error);
 	struct qmp_call call = {.machine = machine, .events = events, .args = none, .out = reply, .negotiated = negotiated};
 
 	if (!none)

@@ -11,13 +11,14 @@ static const struct qmp_arg capabilities_args[] = {{"enable", QMP_ARG_LIST, fals
 static void run_capabilities(struct qmp_call *call)
 {
 	const json_t *enable = json_object_get(call->args, "enable");
+	const char *first = json_string_value(json_array_get(enable, 0));
 
-	if (json_array_size(enable) > 0) {
-		const char *first = json_string_value(json_array_get(enable, 0));
-		qmp_fail(call, QMP_GENERIC_ERROR, "Capability '%.100s' not available", first ? first : "");
-		return;
-	}
-	*call->negotiated = true;
+	if (json_array_size(enable) == 0)
+		*call->negotiated = true;
+	else if (first)
+		qmp_fail(call, QMP_GENERIC_ERROR, "Capability '%.100s' not available", first);
+	else
+		qmp_fail(call, QMP_GENERIC_ERROR, "Invalid parameter type for 'enable[0]', expected: string");
 }
 
 static void run_query_version(struct qmp_call *call)

@@ -272,6 +272,8 @@ static void negotiation_comes_first(void)
 	qmp_server_note(server, QMP_NOTE_STOP, QMP_CAUSE_SIGNAL);
 	expect(client, ""); /* no event either */
 	run(client, "qmp_capabilities", "'enable':['oob']", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Capability 'oob' not available\"}}");
+	run(client, "qmp_capabilities", "'enable':[7]",
+	    "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Invalid parameter type for 'enable[0]', expected: string\"}}");
 	run(client, "qmp_capabilities", "'enable':[]", EMPTY);
 	ask(client, NEGOTIATE, "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"Capabilities negotiation is already complete, command ignored\"}}");
 	ask(client, "{'execute':'query-status'}", "{\"return\":{\"running\":true,\"status\":\"running\"}}");
@@ -293,6 +295,9 @@ static void any_id_comes_back(void)
 		snprintf(answer, sizeof answer, "{\"return\":{\"name\":\"web-1\"},\"id\":%s}", ids[i]);
 		ask(client, text, answer);
 	}
+	ask(client, "{'execute':'query-name','id':18446744073709551615}", "{\"return\":{\"name\":\"web-1\"},\"id\":1.8446744073709552e19}");
+	ask(client, "{'execute':'balloon','arguments':{'value':18446744073709551615},'id':'a'}",
+	    "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Invalid parameter type for 'value', expected: integer\"},\"id\":\"a\"}");
 	ask(client, "{'execute':'x','id':3}", "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"The command x has not been found\"},\"id\":3}");
 	ask(client, "{'id':4}", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"QMP input lacks member 'execute'\"},\"id\":4}");
 	hang_up(client);
@@ -335,7 +340,7 @@ static void what_is_not_json_has_no_id(void)
 					  "{]",
 					  "}",
 					  "nonsense ",
-					  "{'id':99999999999999999999}",
+					  "{'id':1e999}",
 					  "{'id':'\xff",
 					  "{\"id\":\"\xc3(\"}",
 					  "\x01"};
@@ -399,6 +404,8 @@ static void arguments_are_checked(void)
 		{"balloon", "'value':'1G'", "Invalid parameter type for 'value', expected: integer"},
 		{"balloon", "'value':1.5", "Invalid parameter type for 'value', expected: integer"},
 		{"balloon", "'value':null", "Invalid parameter type for 'value', expected: integer"},
+		{"balloon", "'value':9223372036854775808", "Invalid parameter type for 'value', expected: integer"},
+		{"balloon", "'value':-9223372036854775809", "Invalid parameter type for 'value', expected: integer"},
 		{"balloon", "'value':1,'more':2", "Parameter 'more' is unexpected"},
 		{"query-name", "'x':1", "Parameter 'x' is unexpected"},
 		{"qom-get", "'path':'/','property':7", "Invalid parameter type for 'property', expected: string"},
