@@ -1,10 +1,12 @@
 """QMP between programs that do not come from one hand: a client written for QEMU drives our VM, and ours drives QEMU's."""
 
+import contextlib
+import json
 import os
 import shutil
 import subprocess
 
-from cases import MIB, SECONDS, Skip, expect
+from cases import MIB, SECONDS, Skip, Vm, Wrong, expect
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 GOPATH = "/usr/share/gocode"  # of Debian's packages
@@ -44,3 +46,58 @@ def go_qemu(context):
     expect(done.stdout.endswith("\nPASS\n"), f"{done.stdout}{done.stderr}")
     expect(vm.end() == 0, f"exit status {vm.end()}")
     return f"{done.stdout.count(' -> ')} exchanges, in {log.name}"
+
+
+class Qemu(Vm):
+    """The built-in guest in QEMU, emulated. Each of its QMP sockets serves one client at a time."""
+
+    def command_line(self, binary, arguments):
+        self.second_path = self.qmp_path + "2"
+        command = "qemu-system-x86_64 -M q35 -accel tcg -nodefaults -no-user-config -display none -serial stdio".split()
+        command += ["-m", f"{RAM_MIB}M", "-device", "virtio-balloon-pci,disable-legacy=on,id=balloon0"]
+        for path in (self.qmp_path, self.second_path):
+            command += ["-qmp", f"unix:{path},server=on,wait=off"]
+        return [*command, "-kernel", os.path.join(os.path.dirname(binary), "build", "guest", "guest.elf"), *arguments]
+
+
+def ours(context, *arguments):
+    """Runs a subcommand and returns what it prints."""
+    done = subprocess.run([context.binary, *arguments], capture_output=True, text=True, timeout=SECONDS)
+    expect(done.returncode == 0, f"{' '.join(arguments)}: exit status {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def events_of(context, path):
+    """Another client that reads along; ends with the VM."""
+    command = [context.binary, "events", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=Vm.die_with_us) as process:
+        yield process.stdout
+
+
+def wait_event(lines, name):
+    for line in lines:
+        event = json.loads(line)
+        if event["event"] == name:
+            return event.get("data", {})
+    raise Wrong(f"the event {name} never came")
+
+
+def our_client_on_qemu(context):
+    vm = context.add(Qemu(context.binary, context.folder, ["-append", "mode=follow touch_mb=16"]))
+    vm.wait("^ready: ")
+    path = vm.qmp_path
+    with events_of(context, vm.second_path) as events:
+        text = ours(context, "balloon", path)
+        expect(f"has 0 of {RAM_MIB}M RAM" in text, text)
+        for balloon_mib in (64, 32):
+            text = ours(context, "balloon", path, f"{balloon_mib}M", f"--wait={SECONDS}")
+            expect(f"has {balloon_mib}M of {RAM_MIB}M RAM" in text, text)
+            vm.wait(rf"^balloon: from \d+ to {balloon_mib * 256} pages")
+        actual = wait_event(events, "BALLOON_CHANGE")["actual"]
+        expect(actual in range((RAM_MIB - 64) * MIB, RAM_MIB * MIB), f"the event says {actual}")
+        stats = ours(context, "stats", path)
+        expect("total memory" in stats and "free memory" in stats, stats)
+        ours(context, "stop", path, f"--wait={SECONDS}")
+        wait_event(events, "SHUTDOWN")
+    vm.check_pass()

@@ -48,7 +48,7 @@ class Vm:
         self.changed = threading.Condition()
         self.name = name or f"guest-{os.getpid()}-{threading.get_ident()}"
         self.qmp_path = os.path.join(folder, f"{name or 'vm'}.qmp")
-        self.command = [binary, "run", "--name", self.name, "--qmp", self.qmp_path, *arguments]
+        self.command = self.command_line(binary, arguments)
         env = {**os.environ, "XDG_RUNTIME_DIR": folder}
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=self.die_with_us
@@ -56,6 +56,9 @@ class Vm:
         self.open_streams = 2
         for stream in (self.process.stdout, self.process.stderr):
             threading.Thread(target=self.read, args=[stream], daemon=True).start()
+
+    def command_line(self, binary, arguments):
+        return [binary, "run", "--name", self.name, "--qmp", self.qmp_path, *arguments]
 
     @staticmethod
     def die_with_us():
@@ -125,7 +128,9 @@ class Context:
         return self.boot_with(arguments)
 
     def boot_with(self, arguments, name=None):
-        vm = Vm(self.binary, self.folder, arguments, name)
+        return self.add(Vm(self.binary, self.folder, arguments, name))
+
+    def add(self, vm):
         self.vms.append(vm)
         return vm
 
