@@ -197,10 +197,10 @@ int balloon_set_stats_interval(struct device *dev, uint64_t seconds)
 	if (seconds > UINT32_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&dev->lock);
-	int err = balloon_stats_set_interval(b, seconds);
+	balloon_stats_set_interval(b, seconds);
 	balloon_publish(b);
 	pthread_mutex_unlock(&dev->lock);
-	return err;
+	return 0;
 }
 
 /* Runs a call that takes no more than the device. */

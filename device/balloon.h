@@ -119,7 +119,7 @@ void balloon_get_state(struct device *dev, struct balloon_state *state);
 /* Asks the guest for a balloon of `bytes` (rounded down to 4096). -ERANGE unless less than RAM. */
 int balloon_set_target(struct device *dev, uint64_t bytes);
 
-/* Polling interval in seconds, 0 stops it and keeps the values. -EINVAL above UINT32_MAX, -ENOTSUP without the stats feature negotiated. */
+/* Polling interval in seconds, 0 stops it and keeps the values. It holds for drivers to come, too. -EINVAL above UINT32_MAX. */
 int balloon_set_stats_interval(struct device *dev, uint64_t seconds);
 
 /*

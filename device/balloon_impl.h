@@ -148,9 +148,9 @@ int balloon_hint_begin(struct balloon *b);   /* as balloon_hint_start() */
 
 /* balloon_stats.c */
 void balloon_stats_init(struct balloon *b, uint64_t interval_s);
-void balloon_stats_forget(struct balloon *b);			     /* the driver is gone, its values with it */
-int balloon_stats_ask(struct balloon *b);			     /* as balloon_request_stats() */
-int balloon_stats_set_interval(struct balloon *b, uint64_t seconds); /* as balloon_set_stats_interval() */
+void balloon_stats_forget(struct balloon *b);			      /* the driver is gone, its values with it */
+int balloon_stats_ask(struct balloon *b);			      /* as balloon_request_stats() */
+void balloon_stats_set_interval(struct balloon *b, uint64_t seconds); /* as balloon_set_stats_interval() */
 
 /* balloon_target.c */
 void balloon_target_init(struct balloon *b, uint32_t target_pages, uint64_t stall_timeout_s);

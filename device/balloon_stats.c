@@ -103,14 +103,11 @@ int balloon_stats_ask(struct balloon *b)
 	return 0;
 }
 
-int balloon_stats_set_interval(struct balloon *b, uint64_t seconds)
+void balloon_stats_set_interval(struct balloon *b, uint64_t seconds)
 {
-	if (!vpci_has_feature(&b->vpci, VIRTIO_BALLOON_F_STATS_VQ))
-		return -ENOTSUP;
 	b->stats_interval_s = seconds;
 	b->dev.host->ops->timer_cancel(b->dev.host, &b->stats_timer);
 	rearm(b);
-	return 0;
 }
 
 static void on_timer(void *opaque)
