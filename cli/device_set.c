@@ -117,6 +117,8 @@ static int add_user_device(struct device_set *set, struct host *host, const stru
 		return fail(why, 0, "two devices have the id %s", id);
 	struct device_init init = {.id = id, .config = wanted->values.data, .host = host, .pci = set->pci};
 	bool first_balloon = class == &balloon_class && !set->balloon;
+	if (first_balloon)
+		set->balloon_is_named = chosen != NULL;
 	return add(set, class, &init, first_balloon ? &set->balloon : NULL, why);
 }
 

@@ -5,6 +5,7 @@
 #ifndef CLI_DEVICE_SET_H
 #define CLI_DEVICE_SET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "device/pci_root.h"
@@ -17,6 +18,7 @@ struct device_set {
 	struct pci_root *pci;
 	struct device *power;	/* ACPI fixed hardware, with the power button */
 	struct device *balloon; /* the first of its kind, NULL for none */
+	bool balloon_is_named;	/* by the user */
 	/* In the order of their creation, all of the above but `pci` among them. */
 	struct device *all[VMCONFIG_MAX_DEVICES + 8];
 	size_t n;

@@ -179,6 +179,7 @@ static int serve_qmp(struct run *run, struct fail *why)
 		.ram_bytes = run->config->memory.size,
 		.n_vcpus = (unsigned)run->config->cpus.boot_vcpus,
 		.balloon = run->devices.balloon,
+		.balloon_is_named = run->devices.balloon_is_named,
 	};
 	int ret = runtime_dir_listen(&run->runtime, run->config->qmp, why);
 	if (ret < 0)

@@ -5,6 +5,7 @@
 #ifndef CONTROL_MACHINE_OPS_H
 #define CONTROL_MACHINE_OPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -52,6 +53,7 @@ struct machine {
 	uint64_t ram_bytes;
 	unsigned n_vcpus;
 	struct device *balloon; /* NULL: the VM has none */
+	bool balloon_is_named;	/* its id is the user's choice, not ours */
 };
 
 #endif

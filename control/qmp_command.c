@@ -9,10 +9,8 @@
 const struct qmp_command *const qmp_command_tables[] = {qmp_machine_commands, qmp_balloon_commands, NULL};
 
 static const char *const class_names[] = {
-	[QMP_GENERIC_ERROR] = "GenericError",
-	[QMP_COMMAND_NOT_FOUND] = "CommandNotFound",
-	[QMP_DEVICE_NOT_ACTIVE] = "DeviceNotActive",
-	[QMP_DEVICE_NOT_FOUND] = "DeviceNotFound",
+	[QMP_GENERIC_ERROR] = "GenericError",	   [QMP_COMMAND_NOT_FOUND] = "CommandNotFound", [QMP_DEVICE_NOT_ACTIVE] = "DeviceNotActive",
+	[QMP_DEVICE_NOT_FOUND] = "DeviceNotFound", [QMP_KVM_MISSING_CAP] = "KVMMissingCap",
 };
 
 void qmp_fail(struct qmp_call *call, enum qmp_class class, const char *fmt, ...)

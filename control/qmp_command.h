@@ -14,7 +14,7 @@
 #include "control/machine_ops.h"
 #include "control/qmp_events.h"
 
-enum qmp_class { QMP_GENERIC_ERROR, QMP_COMMAND_NOT_FOUND, QMP_DEVICE_NOT_ACTIVE, QMP_DEVICE_NOT_FOUND };
+enum qmp_class { QMP_GENERIC_ERROR, QMP_COMMAND_NOT_FOUND, QMP_DEVICE_NOT_ACTIVE, QMP_DEVICE_NOT_FOUND, QMP_KVM_MISSING_CAP };
 
 enum qmp_arg_type { QMP_ARG_STRING, QMP_ARG_INT, QMP_ARG_LIST, QMP_ARG_ANY };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/qmp_balloon_state.h"
 #include "control/qmp_server.h"
 
 static const struct {
@@ -101,10 +102,9 @@ void qmp_emit(struct qmp_events *events, enum qmp_event event, const char *data)
 
 /* ---- What the VM reports --------------------------------------------- */
 
-/* QMP counts what the guest has left; the guest may claim a balloon above its RAM. */
 static void emit_balloon(struct qmp_events *events, enum qmp_event event, uint64_t balloon_bytes, uint64_t ram_bytes)
 {
-	uint64_t left_bytes = balloon_bytes < ram_bytes ? ram_bytes - balloon_bytes : 0;
+	uint64_t left_bytes = qmp_left_bytes(ram_bytes, balloon_bytes);
 	char data[QMP_EVENT_DATA_MAX];
 
 	if (event == QMP_EVENT_BALLOON_CHANGE)

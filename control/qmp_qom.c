@@ -1,8 +1,9 @@
 #include "control/qmp_qom.h"
 
-#include <errno.h>
 #include <linux/virtio_balloon.h>
 #include <string.h>
+
+#include "control/qmp_balloon_state.h"
 
 #define BALLOON_TYPE "virtio-balloon-pci"
 #define PERIPHERAL "/machine/peripheral"
@@ -35,6 +36,11 @@ static void get_reporting(struct json_out *out, const struct balloon_state *stat
 	json_out_bool(out, state->offered_features >> VIRTIO_BALLOON_F_REPORTING & 1);
 }
 
+static void get_hinting(struct json_out *out, const struct balloon_state *state)
+{
+	json_out_bool(out, state->offered_features >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1);
+}
+
 static void set_interval(struct qmp_call *call, const json_t *value)
 {
 	json_int_t seconds = json_integer_value(value);
@@ -47,10 +53,7 @@ static void set_interval(struct qmp_call *call, const json_t *value)
 		qmp_fail(call, QMP_GENERIC_ERROR, "timer value must be greater than zero");
 		return;
 	}
-	int ret = balloon_set_stats_interval(call->machine->balloon, (uint64_t)seconds);
-	if (ret == -ENOTSUP)
-		qmp_fail(call, QMP_GENERIC_ERROR, "The guest has no driver that reports statistics");
-	else if (ret < 0)
+	if (balloon_set_stats_interval(call->machine->balloon, (uint64_t)seconds) < 0)
 		qmp_fail(call, QMP_GENERIC_ERROR, "timer value is too big");
 }
 
@@ -64,6 +67,7 @@ static const struct property {
 	{"guest-stats-polling-interval", "int", get_interval, set_interval},
 	{"deflate-on-oom", "bool", get_deflate_on_oom, NULL},
 	{"free-page-reporting", "bool", get_reporting, NULL},
+	{"free-page-hint", "bool", get_hinting, NULL},
 };
 
 /* ---- The tree -------------------------------------------------------- */
@@ -82,10 +86,10 @@ static enum node find_node(const struct machine *machine, const char *path)
 		return NODE_NONE;
 	if (strncmp(path, PERIPHERAL "/", prefix) == 0 && strcmp(path + prefix, machine->balloon->id) == 0)
 		return NODE_BALLOON;
-	/* A bare name is a partial path. */
-	if (strcmp(path, ANON "/device[0]") == 0 || strcmp(path, machine->balloon->id) == 0)
+	if (strcmp(path, ANON "/device[0]") == 0 && !machine->balloon_is_named)
 		return NODE_BALLOON;
-	return NODE_NONE;
+	/* A bare name is a partial path. */
+	return strcmp(path, machine->balloon->id) == 0 ? NODE_BALLOON : NODE_NONE;
 }
 
 static enum node need_node(struct qmp_call *call)
@@ -168,6 +172,8 @@ void qmp_run_qom_list(struct qmp_call *call)
 	}
 	if (node == NODE_PERIPHERAL && balloon)
 		put_entry(out, balloon->id, "child<" BALLOON_TYPE ">");
+	if (node == NODE_ANON && balloon && !call->machine->balloon_is_named)
+		put_entry(out, "device[0]", "child<" BALLOON_TYPE ">");
 	for (size_t i = 0; node == NODE_BALLOON && i < sizeof properties / sizeof properties[0]; i++)
 		put_entry(out, properties[i].name, properties[i].type);
 	json_out_close(out, ']');

@@ -564,6 +564,7 @@ static void without_balloon_it_says_so(void)
 	run(client, "query-balloon", "", none);
 	run(client, "x-query-balloon", "", none);
 	run(client, "x-balloon-request-stats", "", none);
+	run(client, "x-balloon-hint", "", none);
 	run(client, "qom-get", "'path':'/machine/peripheral/balloon0','property':'guest-stats'",
 	    "{\"error\":{\"class\":\"DeviceNotFound\",\"desc\":\"Device '/machine/peripheral/balloon0' not found\"}}");
 	run(client, "qom-list", "'path':'/machine/peripheral'", "{\"return\":[{\"name\":\"type\",\"type\":\"string\"}]}");
@@ -639,17 +640,34 @@ static void object_tree(void)
 	const char *line = hear(client);
 	CU_ASSERT_PTR_NOT_NULL(strstr(line, "{\"name\":\"guest-stats-polling-interval\",\"type\":\"int\"}"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(line, "{\"name\":\"guest-stats\",\"type\":\"guest statistics\"}"));
+	run(client, "qom-list", "'path':'/machine/peripheral-anon'",
+	    "{\"return\":[{\"name\":\"type\",\"type\":\"string\"},{\"name\":\"device[0]\",\"type\":\"child<virtio-balloon-pci>\"}]}");
+	run(client, "qom-get", "'path':'/machine/peripheral-anon/device[0]','property':'type'", "{\"return\":\"virtio-balloon-pci\"}");
 	run(client, "qom-get", BALLOON "'property':'type'", "{\"return\":\"virtio-balloon-pci\"}");
 	run(client, "qom-get", "'path':'balloon0','property':'type'", "{\"return\":\"virtio-balloon-pci\"}");
 	run(client, "qom-get", "'path':'/machine','property':'type'", "{\"return\":\"container\"}");
 	run(client, "qom-get", BALLOON "'property':'deflate-on-oom'", "{\"return\":true}");
 	run(client, "qom-get", BALLOON "'property':'free-page-reporting'", "{\"return\":true}");
+	run(client, "qom-get", BALLOON "'property':'free-page-hint'", "{\"return\":true}");
 	run(client, "qom-get", BALLOON "'property':'nope'",
 	    "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Property 'virtio-balloon-pci.nope' not found\"}}");
 	run(client, "qom-set", BALLOON "'property':'guest-stats','value':1",
 	    "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Property 'virtio-balloon-pci.guest-stats' is not writable\"}}");
 	run(client, "qom-get", "'path':'/machine/peripheral/balloon1','property':'type'",
 	    "{\"error\":{\"class\":\"DeviceNotFound\",\"desc\":\"Device '/machine/peripheral/balloon1' not found\"}}");
+	hang_up(client);
+	end();
+}
+
+static void a_balloon_with_an_id_is_not_anonymous(void)
+{
+	begin();
+	machine.balloon_is_named = true;
+	struct client *client = connect_one();
+	run(client, "qom-list", "'path':'/machine/peripheral-anon'", "{\"return\":[{\"name\":\"type\",\"type\":\"string\"}]}");
+	run(client, "qom-get", "'path':'/machine/peripheral-anon/device[0]','property':'type'",
+	    "{\"error\":{\"class\":\"DeviceNotFound\",\"desc\":\"Device '/machine/peripheral-anon/device[0]' not found\"}}");
+	run(client, "qom-get", BALLOON "'property':'type'", "{\"return\":\"virtio-balloon-pci\"}");
 	hang_up(client);
 	end();
 }
@@ -687,6 +705,73 @@ static void everything_about_the_balloon(void)
 	op_result = -EACCES;
 	say(client, "{'execute':'x-query-balloon'}");
 	CU_ASSERT_PTR_NULL(strstr(hear(client), "ram-rss"));
+	hang_up(client);
+	end();
+}
+
+static bool has_part(struct client *client, const char *part)
+{
+	say(client, "{'execute':'x-query-balloon'}");
+	const char *line = hear(client);
+	if (strstr(line, part))
+		return true;
+	fprintf(stderr, "no %s in %s\n", part, line);
+	return false;
+}
+
+static void statistics_in_full(void)
+{
+	static const uint8_t stats[] = {4, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0x2C, 1, 7, 0, 0, 0, 0, 0, 0, 0};
+
+	begin();
+	struct client *client = connect_one();
+	CU_ASSERT_TRUE(has_part(client, "\"other-stats\":{},\"stats-asked\":false,")); /* and no age */
+	fg_init(&guest, F_STATS);
+	memcpy(fakehost_ram(guest.fh, FG_DATA(2), sizeof stats), stats, sizeof stats);
+	fg_send(&guest, 2, FG_DATA(2), sizeof stats, 0);
+	fakehost_advance(guest.fh, 1500);
+	CU_ASSERT_TRUE(has_part(client, "\"other-stats\":{\"300\":7},\"stats-age-ms\":1500,\"stats-asked\":false,"));
+	run(client, "x-balloon-request-stats", "", EMPTY);
+	CU_ASSERT_TRUE(has_part(client, "\"stats-asked\":true,"));
+	fg_status_write(&guest, 0);
+	CU_ASSERT_TRUE(has_part(client, "\"last-update\":0,"));
+	hang_up(client);
+	end();
+}
+
+static void driver_and_faults(void)
+{
+	begin();
+	struct client *client = connect_one();
+	CU_ASSERT_TRUE(has_part(client, "\"suspended\":false,"));
+	CU_ASSERT_TRUE(has_part(client, "\"queue-numbering\":\"unknown\",\"poison-val\":0,"));
+	CU_ASSERT_TRUE(has_part(client, "\"stalled\":false,\"stall-timeout\":"));
+	CU_ASSERT_TRUE(has_part(client, "\"balloon-actual\":0,\"held-bytes\":0,"));
+	fg_negotiate(&guest, F_POISON);
+	fg_dc_write(&guest, DC_POISON, 0xAAAAAAAA);
+	CU_ASSERT_TRUE(has_part(client, "\"poison-val\":2863311530,"));
+	fg_init(&guest, F_STATS);
+	CU_ASSERT_TRUE(has_part(client, "\"queue-numbering\":\"specification\","));
+	fg_send_pfns(&guest, 0, (const uint32_t[]){0xFFFFFFFF}, 1);
+	CU_ASSERT_TRUE(has_part(client, "\"written-bytes\":0,\"bad-pages\":1,\"bad-buffers\":1,\"faults\":{\"outside-memory\":1,\"partial-page\":0,"));
+	hang_up(client);
+	end();
+}
+
+static void hinting(void)
+{
+	begin();
+	struct client *client = connect_one();
+	run(client, "x-balloon-hint", "", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"The guest has no driver that hints at free pages\"}}");
+	CU_ASSERT_TRUE(has_part(client, "\"hint\":{\"phase\":\"none\",\"id\":0,\"runs\":0,"));
+	fg_init(&guest, F_HINT);
+	guest.fh->watch_error = -EPERM;
+	run(client, "x-balloon-hint", "",
+	    "{\"error\":{\"class\":\"KVMMissingCap\",\"desc\":\"KVM cannot watch the guest's writes: Operation not permitted\"}}");
+	guest.fh->watch_error = 0;
+	run(client, "x-balloon-hint", "", EMPTY);
+	CU_ASSERT_TRUE(has_part(client, "\"hint\":{\"phase\":\"running\",\"id\":2,\"runs\":1,\"hinted\":0,"));
+	run(client, "x-balloon-hint", "", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"A free page hinting run is on already\"}}");
 	hang_up(client);
 	end();
 }
@@ -734,6 +819,7 @@ static void other_events_do_not_wait_for_it(void)
 	report(HOST_EVENT_BALLOON_REACHED, 4096);
 	report(HOST_EVENT_BALLOON_STALLED, 8192);
 	report(HOST_EVENT_BALLOON_OOM, 0);
+	report(HOST_EVENT_BALLOON_HINTED, 12288);
 	report(HOST_EVENT_PANIC, 0);
 	report(HOST_EVENT_CRASH_LOADED, 0);
 	report(HOST_EVENT_BALLOON_READY, 0);
@@ -743,6 +829,7 @@ static void other_events_do_not_wait_for_it(void)
 	expect_event(client, "{\"event\":\"X_BALLOON_TARGET_REACHED\",\"data\":{\"actual\":134213632,\"balloon-actual\":4096},");
 	expect_event(client, "{\"event\":\"X_BALLOON_STALLED\",\"data\":{\"actual\":134209536,\"balloon-actual\":8192},");
 	expect_event(client, "{\"event\":\"X_BALLOON_OOM_DEFLATE\",\"data\":{\"actual\":134217728,\"balloon-actual\":0},");
+	expect_event(client, "{\"event\":\"X_BALLOON_HINT_DONE\",\"data\":{\"discarded\":12288},");
 	expect_event(client, "{\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"poweroff\"},");
 	expect_event(client, "{\"event\":\"GUEST_CRASHLOADED\",\"data\":{\"action\":\"run\"},");
 	expect(client, "");
@@ -1057,7 +1144,11 @@ static const struct test_case cases[] = {
 	{"guest-stats", guest_stats},
 	{"polling interval", polling_interval},
 	{"object tree", object_tree},
+	{"a balloon with an id is not anonymous", a_balloon_with_an_id_is_not_anonymous},
 	{"everything about the balloon", everything_about_the_balloon},
+	{"statistics in full", statistics_in_full},
+	{"driver and faults", driver_and_faults},
+	{"hinting", hinting},
 	{"BALLOON_CHANGE is throttled", balloon_change_is_throttled},
 	{"other events do not wait for it", other_events_do_not_wait_for_it},
 	{"guest cannot flood", guest_cannot_flood},
