@@ -28,7 +28,7 @@ struct qmp_server {
 
 /* ---- Sessions -------------------------------------------------------- */
 
-/* Frees those that ended; from the loop, when no session is at work. */
+/* Frees those that ended; when no session is at work. */
 static void reap(void *opaque)
 {
 	struct qmp_server *server = opaque;
@@ -86,13 +86,35 @@ static int turn_away(int fd, const char *why, int error)
 	return error;
 }
 
+/* Clients that came and said nothing keep others out no longer than a while. The newest is the first of the list. */
+static void drop_silent(struct qmp_server *server)
+{
+	uint64_t now_ms = server->host->ops->now_ms(server->host);
+	struct qmp_session *oldest = NULL;
+
+	for (struct qmp_session *session = server->sessions; session; session = session->next)
+		if (!session->negotiated)
+			oldest = session;
+	if (oldest && now_ms - oldest->since_ms >= QMP_NEGOTIATE_MS)
+		qmp_session_drop(oldest);
+}
+
+static bool has_room(struct qmp_server *server)
+{
+	if (server->n_sessions < QMP_MAX_CLIENTS)
+		return true;
+	drop_silent(server);
+	reap(server); /* and those that went by themselves */
+	return server->n_sessions < QMP_MAX_CLIENTS;
+}
+
 int qmp_server_adopt(struct qmp_server *server, int fd)
 {
 	struct qmp_session_init init = {.host = server->host, .machine = server->machine, .events = &server->events, .ended = session_ended, .opaque = server};
 
 	if (!is_trusted(fd))
 		return turn_away(fd, "Permission denied", -EPERM);
-	if (server->n_sessions >= QMP_MAX_CLIENTS)
+	if (!has_room(server))
 		return turn_away(fd, "Too many clients", -EUSERS);
 	struct qmp_session *session = qmp_session_create(fd, &init);
 	if (!session)

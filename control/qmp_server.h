@@ -3,7 +3,8 @@
  * the event-loop thread through struct host's watch, timer and defer. No call
  * waits for a client or for the guest. The protocol is that of QEMU (its docs/interop/qmp-spec).
  *
- * Bounds. At most QMP_MAX_CLIENTS clients; a message of up to
+ * Bounds. At most QMP_MAX_CLIENTS clients, of whom one that has not negotiated
+ * for QMP_NEGOTIATE_MS makes room for the next; a message of up to
  * QMP_MAX_MESSAGE bytes; while a client has more than QMP_OUT_PAUSE bytes of
  * answers to read its commands wait, and with more than QMP_OUT_MAX it is
  * dropped. Events that a guest can provoke are sent at most once a second
@@ -18,6 +19,7 @@
 #include "device/host.h"
 
 #define QMP_MAX_CLIENTS 64
+#define QMP_NEGOTIATE_MS 5000
 #define QMP_MAX_MESSAGE 65536
 #define QMP_OUT_PAUSE 65536
 #define QMP_OUT_MAX 1048576

@@ -10,7 +10,7 @@
 #include "control/qmp_server.h"
 #include "util/log.h"
 
-static void end(struct qmp_session *session)
+void qmp_session_drop(struct qmp_session *session)
 {
 	if (session->is_ended)
 		return;
@@ -31,7 +31,7 @@ static void send_now(struct qmp_session *session)
 		else if (n < 0 && errno == EAGAIN)
 			return;
 		else if (n == 0 || errno != EINTR)
-			end(session);
+			qmp_session_drop(session);
 	}
 }
 
@@ -46,7 +46,7 @@ static void watch_on(struct qmp_session *session)
 	if (!session->at_eof && session->out.len <= QMP_OUT_PAUSE)
 		events |= EPOLLIN;
 	if (events == 0 || session->host->ops->watch(session->host, &session->watch, events) < 0)
-		end(session);
+		qmp_session_drop(session);
 }
 
 static void put_line(struct qmp_session *session, const char *line, size_t len)
@@ -57,7 +57,7 @@ static void put_line(struct qmp_session *session, const char *line, size_t len)
 	if (!session->out.failed)
 		return;
 	log_line(LOG_LEVEL_INFO, "qmp", "a client does not read what it is sent; it is dropped");
-	end(session);
+	qmp_session_drop(session);
 }
 
 void qmp_session_tell(struct qmp_session *session, const char *line, size_t len)
@@ -82,7 +82,7 @@ static void answer(struct qmp_session *session, enum qmp_input_result result, co
 		qmp_answer_bad(why, &reply);
 	/* A client without its answer would take the next one for it. */
 	if (reply.failed)
-		end(session);
+		qmp_session_drop(session);
 	else
 		put_line(session, reply.bytes, reply.len);
 	json_out_finish(&reply);
@@ -95,7 +95,7 @@ static void read_more(struct qmp_session *session)
 	ssize_t n = recv(session->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		end(session);
+		qmp_session_drop(session);
 	if (n == 0)
 		session->at_eof = true;
 	for (size_t done = 0, used; n > 0 && done < (size_t)n && !session->is_ended; done += used) {
@@ -133,6 +133,7 @@ struct qmp_session *qmp_session_create(int fd, const struct qmp_session_init *in
 	session->ended = init->ended;
 	session->ended_opaque = init->opaque;
 	session->watch = (struct host_watch){.fd = fd, .fn = ready, .opaque = session};
+	session->since_ms = init->host->ops->now_ms(init->host);
 	json_out_init(&session->out, QMP_OUT_MAX);
 	qmp_greet(&session->out);
 	send_now(session);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "control/json_out.h"
 #include "control/machine_ops.h"
@@ -29,6 +30,7 @@ struct qmp_session {
 	bool is_ended;
 	bool at_eof; /* the client sends no more; it may still read */
 	bool negotiated;
+	uint64_t since_ms; /* host->now_ms() when it came */
 	struct qmp_input input;
 	struct json_out out; /* for the client to read */
 };
@@ -46,6 +48,9 @@ struct qmp_session *qmp_session_create(int fd, const struct qmp_session_init *in
 
 /* Sends what the client takes at once, closes, frees. NULL is fine. */
 void qmp_session_destroy(struct qmp_session *session);
+
+/* Ends it before its time; the owner frees it later. */
+void qmp_session_drop(struct qmp_session *session);
 
 /* An event's line, for a client that negotiated. */
 void qmp_session_tell(struct qmp_session *session, const char *line, size_t len);

@@ -1032,6 +1032,37 @@ static void not_more_than_so_many(void)
 	end();
 }
 
+static void silence_makes_room(void)
+{
+	struct client *clients[QMP_MAX_CLIENTS];
+	int fds[2];
+
+	begin();
+	for (int i = 0; i < QMP_MAX_CLIENTS; i++) {
+		clients[i] = i < 2 ? connect_quietly() : connect_one();
+		fakeloop_advance(&loop, 1);
+	}
+	fakeloop_advance(&loop, QMP_NEGOTIATE_MS - QMP_MAX_CLIENTS - 1);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CU_ASSERT_EQUAL(qmp_server_adopt(server, fds[1]), -EUSERS);
+	close(fds[0]);
+	fakeloop_advance(&loop, 1);
+	struct client *next = connect_one();
+	CU_ASSERT_TRUE(begins(hear(clients[0]), "{\"QMP\":"));
+	expect(clients[0], "EOF"); /* the older of the two */
+	CU_ASSERT_TRUE(begins(hear(clients[1]), "{\"QMP\":"));
+	ask(clients[1], NEGOTIATE, EMPTY);
+	/* Those that negotiated may be silent. */
+	fakeloop_advance(&loop, 10 * QMP_NEGOTIATE_MS);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CU_ASSERT_EQUAL(qmp_server_adopt(server, fds[1]), -EUSERS);
+	close(fds[0]);
+	hang_up(next);
+	for (int i = 0; i < QMP_MAX_CLIENTS; i++)
+		hang_up(clients[i]);
+	end();
+}
+
 /* ---- The listening socket -------------------------------------------- */
 
 static int listen_somewhere(struct sockaddr_un *address, socklen_t *len)
@@ -1161,6 +1192,7 @@ static const struct test_case cases[] = {
 	{"half-closed client may read late", half_closed_client_may_read_late},
 	{"clients come and go", clients_come_and_go},
 	{"not more than so many", not_more_than_so_many},
+	{"silence makes room", silence_makes_room},
 	{"lets clients in", lets_clients_in},
 	{"other users are turned away", other_users_are_turned_away},
 	{"no descriptors left does not spin", no_descriptors_left_does_not_spin},
