@@ -227,6 +227,8 @@ int balloon_hint_start(struct device *dev)
 void balloon_tell(struct balloon *b, enum host_event_kind kind, uint64_t bytes)
 {
 	const struct host_event event = {.kind = kind, .device_id = b->dev.id, .value = bytes};
+	/* Whoever hears of it may look at once, while the work that it came with is still going on. */
+	balloon_publish(b);
 	b->dev.host->ops->event(b->dev.host, &event);
 }
 

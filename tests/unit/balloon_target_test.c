@@ -274,6 +274,43 @@ static void test_state(void)
 	end();
 }
 
+static struct host_ops listening_ops;
+
+/* What was to be seen when the event came. */
+static struct {
+	uint64_t actual_bytes, oom_deflations;
+	bool stalled;
+} heard[HOST_EVENT_BALLOON_HINTED + 1];
+
+static void look_at_once(struct host *host, const struct host_event *event)
+{
+	(void)host;
+	balloon_get_state(fg.dev, &state);
+	heard[event->kind].actual_bytes = state.actual_bytes;
+	heard[event->kind].oom_deflations = state.oom_deflations;
+	heard[event->kind].stalled = state.stalled;
+}
+
+static void test_state_is_there_with_the_event(void)
+{
+	begin();
+	listening_ops = *fg.fh->host.ops;
+	listening_ops.event = look_at_once;
+	fg.fh->host.ops = &listening_ops;
+	target(32);
+	actual(16);
+	CU_ASSERT_EQUAL(heard[HOST_EVENT_BALLOON_CHANGE].actual_bytes, 16 * MIB);
+	fakehost_advance(fg.fh, STALL_MS);
+	CU_ASSERT_TRUE(heard[HOST_EVENT_BALLOON_STALLED].stalled);
+	actual(32);
+	CU_ASSERT_EQUAL(heard[HOST_EVENT_BALLOON_REACHED].actual_bytes, 32 * MIB);
+	CU_ASSERT_FALSE(heard[HOST_EVENT_BALLOON_REACHED].stalled);
+	(void)fg_dc(&fg, DC_NUM_PAGES);
+	actual(31);
+	CU_ASSERT_EQUAL(heard[HOST_EVENT_BALLOON_OOM].oom_deflations, 1);
+	end();
+}
+
 static const struct test_case cases[] = {
 	{"set target", test_set_target},
 	{"same target is told again", test_same_target_is_told_again},
@@ -287,6 +324,7 @@ static const struct test_case cases[] = {
 	{"reset keeps the target", test_reset_keeps_the_target},
 	{"absurd actual", test_absurd_actual},
 	{"state", test_state},
+	{"state is there with the event", test_state_is_there_with_the_event},
 };
 
 TEST_SUITE(balloon_target, cases);
