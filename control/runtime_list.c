@@ -4,9 +4,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/runtime_dir.h"
+
+/*
+ * Returns an fd of the folder, or -errno: -ENOENT when there is none. One in
+ * /tmp may be another user's, who would be taken for our VMs.
+ */
+static int open_own_folder(const char *path, struct fail *why)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(why, errno, "cannot open folder %s", path);
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid())
+		return fd;
+	close(fd);
+	return fail(why, EPERM, "folder %s is not yours", path);
+}
 
 static int socket_path(const char *folder, const char *name, char path[RUNTIME_PATH_MAX], struct fail *why)
 {
@@ -27,7 +45,11 @@ int runtime_dir_find(const char *name, char path[RUNTIME_PATH_MAX], struct fail 
 		return 0;
 	}
 	int ret = runtime_dir_path(folder, sizeof folder, why);
-	return ret == 0 ? socket_path(folder, name, path, why) : ret;
+	int fd = ret == 0 ? open_own_folder(folder, why) : ret;
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return socket_path(folder, name, path, why);
 }
 
 /* Whether somebody holds the lock; if so, *pid is what the file says. */
@@ -54,7 +76,7 @@ bool runtime_dir_is_running(const char *name)
 	if (strchr(name, '/') || runtime_dir_path(folder, sizeof folder, NULL) < 0)
 		return false;
 	int len = snprintf(file, sizeof file, "%s.pid", name);
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open_own_folder(folder, NULL);
 	bool running = fd >= 0 && len >= 0 && (size_t)len < sizeof file && is_locked(fd, file, &pid);
 	if (fd >= 0)
 		close(fd);
@@ -94,9 +116,15 @@ ssize_t runtime_dir_list(struct runtime_vm **vms, struct fail *why)
 	int ret = runtime_dir_path(folder, sizeof folder, why);
 	if (ret < 0)
 		return ret;
-	DIR *dir = opendir(folder);
-	if (!dir)
-		return errno == ENOENT ? 0 : fail(why, errno, "cannot open folder %s", folder);
+	int fd = open_own_folder(folder, why);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	DIR *dir = fdopendir(fd);
+	if (!dir) {
+		ret = fail(why, errno, "cannot open folder %s", folder);
+		close(fd);
+		return ret;
+	}
 	for (const struct dirent *entry; ret == 0 && (entry = readdir(dir));)
 		ret = add_entry(dir, folder, entry->d_name, vms, &n);
 	closedir(dir);

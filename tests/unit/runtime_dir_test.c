@@ -234,8 +234,13 @@ static void unsafe_folders_are_refused(void)
 	CU_ASSERT_EQUAL(runtime_dir_claim(&vm, "x", &why), -EPERM);
 	CU_ASSERT_EQUAL(chmod(folder, 0700), 0);
 	if (geteuid() == 0) {
+		struct runtime_vm *vms;
+		char path[RUNTIME_PATH_MAX];
 		CU_ASSERT_EQUAL(chown(folder, 12345, 12345), 0);
 		CU_ASSERT_EQUAL(runtime_dir_claim(&vm, "x", &why), -EPERM);
+		CU_ASSERT_EQUAL(runtime_dir_find("x", path, &why), -EPERM);
+		CU_ASSERT_EQUAL(runtime_dir_list(&vms, &why), -EPERM);
+		CU_ASSERT_FALSE(runtime_dir_is_running("x"));
 		CU_ASSERT_EQUAL(chown(folder, 0, 0), 0);
 	}
 	CU_ASSERT_EQUAL(rmdir(folder), 0);
