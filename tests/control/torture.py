@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from cases import MIB, expect
+from cases import MIB, Wrong, expect
 from process_memory import footprint
 from qmp import Qmp
 
@@ -17,6 +17,8 @@ RAM_MIB = 256
 # What control/qmp_server.h allows: 64 clients, each with 1 MiB of answers and 64 KiB of a message; and some for the
 # allocator, which does not give all of it back at once.
 MEMORY_MAX = 64 * (MIB + 64 * 1024) + 4 * MIB
+ALONE_MAX = 2 * MIB
+ALONE_SECONDS = 8
 ANSWER_SECONDS = 10  # the machine is busy with the clients' own work
 
 NEGOTIATE = b'{"execute":"qmp_capabilities"}\r\n'
@@ -110,6 +112,21 @@ def own_memory(vm):
     return footprint(vm.process.pid, RAM_MIB * MIB)["Private"]
 
 
+def flood_alone(vm):
+    """One that asks and asks and reads nothing is not listened to for long. Returns what it costs, in bytes."""
+    before, until = own_memory(vm), time.monotonic() + ALONE_SECONDS
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(vm.qmp_path)
+        sock.settimeout(1)
+        sock.sendall(NEGOTIATE)
+        try:
+            while time.monotonic() < until:
+                sock.send(ASK)
+        except TimeoutError:
+            return own_memory(vm) - before
+    raise Wrong(f"the server still listens to a client that has read nothing for {ALONE_SECONDS} s")
+
+
 def move_balloon(vm, qmp, balloon_mib, seen):
     """The guest obeys, and says so on its console."""
     qmp.cmd("balloon", value=(RAM_MIB - balloon_mib) * MIB)
@@ -135,6 +152,7 @@ def torture(context):
     with open(os.devnull, "w") as transcript:
         qmp = Qmp(vm.qmp_path, transcript)
         before, descriptors = own_memory(vm), n_descriptors(vm)
+        alone = flood_alone(vm)
         crowd = Crowd(vm.qmp_path)
         memory, seconds, seen, until = [], [], {}, time.monotonic() + SECONDS
         try:
@@ -150,10 +168,11 @@ def torture(context):
         after = own_memory(vm)
         qmp.cmd("system_powerdown")
     vm.check_pass()
+    expect(alone <= ALONE_MAX, f"a client that reads nothing cost {alone / MIB:.1f} MiB")
     expect(max(memory) - before <= MEMORY_MAX, f"the VMM's own memory grew from {before / MIB:.1f} to {max(memory) / MIB:.1f} MiB")
     expect(max(seconds) < ANSWER_SECONDS, f"query-balloon took {max(seconds):.1f} s")
     return (
-        f"{CLIENTS} bad clients, {next(crowd.n_connections)} connections; the VMM's own memory was {before / MIB:.1f} MiB before, "
+        f"one client that reads nothing costs {alone // 1024} KiB; {CLIENTS} bad clients, {next(crowd.n_connections)} connections; the VMM's own memory was {before / MIB:.1f} MiB before, "
         f"{max(memory) / MIB:.1f} at most, {after / MIB:.1f} after; the balloon moved {len(seconds)} times, "
         f"query-balloon took {1000 * max(seconds):.0f} ms at most"
     )
