@@ -1,3 +1,7 @@
+#ifdef __CET__
+#include <cet.h> /* a note: there is no code in here that an indirect jump could miss */
+#endif
+
 /* The image that make links from tests/guest, taken in as it is: cli/builtin_guest.h. Assembled in the build folder. */
 	.section .rodata
 	.balign 16

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,8 +20,10 @@
 #include "control/qmp_server.h"
 #include "control/runtime_dir.h"
 #include "kvm/boot.h"
+#include "kvm/jail.h"
 #include "kvm/loop.h"
 #include "kvm/memory.h"
+#include "kvm/sandbox.h"
 #include "kvm/system.h"
 #include "kvm/vm.h"
 #include "util/fail.h"
@@ -41,13 +46,14 @@ struct run {
 	const struct vm_config *config;
 	struct vm_system system;
 	struct boot_source payload;
+	int serial_file; /* -1: none */
+	struct sandbox sandbox;
 	struct runtime_dir runtime;
 	struct loop loop;
 	struct guest_ram ram;
 	struct loading loading;
 	struct vm *vm;
 	struct terminal terminal;
-	int serial_file; /* -1: none */
 	struct device_set devices;
 	struct lifecycle life;
 	struct machine machine;
@@ -101,10 +107,16 @@ static int catch_signals(struct run *run, struct fail *why)
 	return loop_catch_signals(&run->loop, &set, lifecycle_signal, &run->life, why);
 }
 
+/* The filters are compiled here, where it takes no time of those who wait for the host's kernel. */
 static void *load_payload(void *opaque)
 {
 	struct run *run = opaque;
-	run->loading.ret = lifecycle_load(&run->life, &run->loading.start, &run->loading.why);
+	struct loading *loading = &run->loading;
+	loading->ret = sandbox_build(&run->sandbox, &loading->why);
+	if (loading->ret == 0)
+		loading->ret = sandbox_enter(&run->sandbox, THREAD_LOADER, &loading->why);
+	if (loading->ret == 0)
+		loading->ret = lifecycle_load(&run->life, &loading->start, &loading->why);
 	return NULL;
 }
 
@@ -115,11 +127,14 @@ static int start_loading(struct run *run, struct fail *why)
 	return error ? fail(why, error, "cannot start a thread that loads the kernel") : 0;
 }
 
-static void wait_for_loading(struct run *run)
+static int wait_for_loading(struct run *run, struct fail *why)
 {
 	if (run->loading.started)
 		pthread_join(run->loading.thread, NULL);
 	run->loading.started = false;
+	if (run->loading.ret < 0)
+		*why = run->loading.why;
+	return run->loading.ret;
 }
 
 static int create_vm(struct run *run, struct fail *why)
@@ -128,19 +143,21 @@ static int create_vm(struct run *run, struct fail *why)
 		.system = &run->system,
 		.ram = &run->ram,
 		.loop = &run->loop,
+		.sandbox = &run->sandbox,
 		.n_vcpus = (unsigned)run->config->cpus.boot_vcpus,
 		.observer = {.event = lifecycle_event, .died = lifecycle_died, .first_run = lifecycle_first_run, .opaque = &run->life},
 	};
 	return vm_create(&run->vm, &params, why);
 }
 
-static int open_serial_file(struct run *run, struct serial_config_board *serial, struct fail *why)
+static int open_serial_file(struct run *run, struct fail *why)
 {
 	const char *path = run->config->serial.file;
+	if (run->config->serial.mode != SERIAL_FILE)
+		return 0;
 	run->serial_file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
 	if (run->serial_file < 0)
 		return fail(why, errno, "cannot open %s for the serial console", path);
-	serial->fd_out = run->serial_file;
 	return 0;
 }
 
@@ -158,13 +175,9 @@ static int open_serial_tty(struct run *run, struct serial_config_board *serial, 
 
 static int create_devices(struct run *run, struct fail *why)
 {
-	struct serial_config_board serial = {.fd_in = -1, .fd_out = -1};
+	struct serial_config_board serial = {.fd_in = -1, .fd_out = run->serial_file};
 	unsigned mode = run->config->serial.mode;
-	int ret = 0;
-	if (mode == SERIAL_TTY)
-		ret = open_serial_tty(run, &serial, why);
-	else if (mode == SERIAL_FILE)
-		ret = open_serial_file(run, &serial, why);
+	int ret = mode == SERIAL_TTY ? open_serial_tty(run, &serial, why) : 0;
 	if (ret < 0)
 		return ret;
 	return device_set_create(&run->devices, vm_host(run->vm), run->config, mode == SERIAL_OFF ? NULL : &serial, why);
@@ -188,15 +201,29 @@ static int serve_qmp(struct run *run, struct fail *why)
 	return ret < 0 ? fail(why, -ret, "cannot serve QMP on %s", run->runtime.socket_path) : 0;
 }
 
+static int prepare_sandbox(struct run *run, struct fail *why)
+{
+	if (!run->config->sandbox) {
+		log_line(LOG_LEVEL_WARN, NULL, "sandbox: off; a guest that breaks out can do what this user can");
+		return 0;
+	}
+	return sandbox_prepare(&run->sandbox, terminal_give_back, why);
+}
+
+/* From here on nothing can be opened. The socket and the VM's name are given back at the end. */
+static int close_sandbox(struct run *run, struct fail *why)
+{
+	char socket_path[RUNTIME_PATH_MAX];
+	memcpy(socket_path, run->runtime.socket_path, sizeof socket_path);
+	run->sandbox.folders[run->sandbox.n_folders++] = run->runtime.dir;
+	run->sandbox.folders[run->sandbox.n_folders++] = dirname(socket_path);
+	return sandbox_enter(&run->sandbox, THREAD_LOOP, why);
+}
+
 static int boot(struct run *run, struct fail *why)
 {
 	run->life.vm = run->vm;
 	run->life.qmp = run->qmp;
-	wait_for_loading(run);
-	if (run->loading.ret < 0) {
-		*why = run->loading.why;
-		return run->loading.ret;
-	}
 	return vm_start(run->vm, &run->loading.start, why);
 }
 
@@ -207,6 +234,12 @@ static int set_up(struct run *run, struct fail *why)
 	int ret = open_payload(run, why);
 	if (ret == 0)
 		ret = vm_system_open(&run->system, why);
+	if (ret == 0)
+		ret = open_serial_file(run, why);
+	if (ret == 0)
+		ret = jail_enter(run->config->user, run->config->group, why);
+	if (ret == 0)
+		ret = prepare_sandbox(run, why);
 	if (ret == 0)
 		ret = runtime_dir_claim(&run->runtime, run->config->name, why);
 	if (ret == 0)
@@ -224,6 +257,10 @@ static int set_up(struct run *run, struct fail *why)
 	if (ret == 0)
 		ret = serve_qmp(run, why);
 	if (ret == 0)
+		ret = wait_for_loading(run, why);
+	if (ret == 0)
+		ret = close_sandbox(run, why);
+	if (ret == 0)
 		ret = boot(run, why);
 	return ret;
 }
@@ -231,18 +268,20 @@ static int set_up(struct run *run, struct fail *why)
 /* Whatever set_up() got to. */
 static void tear_down(struct run *run)
 {
-	wait_for_loading(run);
+	struct fail why;
+	wait_for_loading(run, &why);
 	if (run->vm)
 		vm_pause(run->vm);
 	qmp_server_destroy(run->qmp);
 	device_set_finish(&run->devices);
 	terminal_close(&run->terminal);
-	if (run->serial_file >= 0)
-		close(run->serial_file);
 	vm_destroy(run->vm);
 	ram_finish(&run->ram);
 	loop_finish(&run->loop);
 	runtime_dir_release(&run->runtime);
+	sandbox_finish(&run->sandbox);
+	if (run->serial_file >= 0)
+		close(run->serial_file);
 	vm_system_close(&run->system);
 	boot_close(&run->payload);
 }

@@ -94,7 +94,7 @@ static void set_modes(const struct termios *modes)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void give_back(void)
+void terminal_give_back(void)
 {
 	if (the_terminal.is_raw)
 		set_modes(&the_terminal.before);
@@ -112,7 +112,7 @@ static const int fatal_signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,	  SIGTRAP
 /* By now the default is in force again (SA_RESETHAND): the status that the parent sees tells of the signal. */
 static void on_fatal(int signo)
 {
-	give_back();
+	terminal_give_back();
 	raise(signo);
 }
 
@@ -132,7 +132,7 @@ static void on_stop(int signo)
 	int saved_errno = errno;
 	struct sigaction ours, standard = {.sa_handler = SIG_DFL};
 
-	give_back();
+	terminal_give_back();
 	sigaction(signo, &standard, &ours);
 	raise(signo);
 	sigaction(signo, &ours, NULL);
@@ -176,7 +176,7 @@ static void unhandle_signals(void)
 
 /* ---- Opening --------------------------------------------------------- */
 
-/* O_NONBLOCK belongs to the open file description, which the shell and others share: give_back() undoes it. */
+/* O_NONBLOCK belongs to the open file description, which the shell and others share: terminal_give_back() undoes it. */
 static int make_shared_nonblocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -246,7 +246,7 @@ int terminal_open(struct terminal *terminal, void (*quit)(void *opaque), void *o
 	terminal->fd_in = terminal->fd_out = -1;
 	terminal->quit = quit;
 	terminal->quit_opaque = opaque;
-	if (!is_registered && atexit(give_back) != 0)
+	if (!is_registered && atexit(terminal_give_back) != 0)
 		return fail(why, ENOMEM, "cannot prepare for the terminal");
 	is_registered = true;
 	handle_signals();
@@ -282,7 +282,7 @@ static void close_fd(int *fd)
 
 void terminal_close(struct terminal *terminal)
 {
-	give_back();
+	terminal_give_back();
 	unhandle_signals();
 	the_terminal.is_raw = 0;
 	the_terminal.shared[0].is_changed = the_terminal.shared[1].is_changed = 0;

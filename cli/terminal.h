@@ -56,6 +56,9 @@ struct terminal {
  */
 int terminal_open(struct terminal *terminal, void (*quit)(void *opaque), void *opaque, struct fail *why);
 
+/* Gives the terminal its modes back, for good. Any thread, signal handlers too; fine without an open terminal. */
+void terminal_give_back(void);
+
 /* Gives the terminal its modes back and closes both fds. Zeroed or never opened is fine. */
 void terminal_close(struct terminal *terminal);
 

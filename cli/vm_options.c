@@ -67,12 +67,16 @@ static const char *take_value(struct walk *walk, const char *name, const char *a
 	return NULL;
 }
 
+static int unwanted_value(const struct walk *walk, const char *name)
+{
+	log_line(LOG_LEVEL_ERROR, NULL, "%s: option '%s' takes no value", walk->argv[0], name);
+	return COMMAND_USAGE;
+}
+
 static int own_long(struct walk *walk, const struct own_option *own, const char *attached)
 {
-	if (!own->arg && attached) {
-		log_line(LOG_LEVEL_ERROR, NULL, "%s: option '%s' takes no value", walk->argv[0], own->name);
-		return COMMAND_USAGE;
-	}
+	if (!own->arg && attached)
+		return unwanted_value(walk, own->name);
 	if (!own->arg) {
 		++*own->count;
 		return COMMAND_OK;
@@ -98,7 +102,11 @@ static int long_option(struct walk *walk, char *name)
 		return own_long(walk, own, attached);
 	if (!is_option(walk, name))
 		return unknown_option(walk, name);
-	const char *value = take_value(walk, name, attached);
+	const struct section_option *section = section_option_find(name);
+	const char *implied = section ? section->implied : NULL;
+	if (implied && attached)
+		return unwanted_value(walk, name);
+	const char *value = implied ? implied : take_value(walk, name, attached);
 	if (!value)
 		return COMMAND_USAGE;
 	walk->options->flags[walk->options->input.n_flags++] = (struct vmconfig_flag){name, value};

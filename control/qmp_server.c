@@ -1,6 +1,7 @@
 #include "control/qmp_server.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,8 @@ int qmp_server_create(struct host *host, const struct machine *machine, int list
 	struct qmp_server *server = calloc(1, sizeof *server);
 	if (!server)
 		return -ENOMEM;
+	/* Else jansson opens /dev/urandom when the first object is parsed, by when no file can be opened any more. */
+	json_object_seed(0);
 	server->host = host;
 	server->machine = machine;
 	server->listen_watch = (struct host_watch){.fd = listen_fd, .fn = accept_one, .opaque = server};

@@ -1,41 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/types.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kvm/memory.h"
-
-/* PAGEMAP_SCAN, Linux 6.7, Documentation/admin-guide/mm/pagemap.rst. Older kernel headers lack it. */
-#ifndef PAGEMAP_SCAN
-#define PAGE_IS_PRESENT (1 << 3)
-#define PAGE_IS_PFNZERO (1 << 5)
-
-struct page_region {
-	__u64 start;
-	__u64 end;
-	__u64 categories;
-};
-
-struct pm_scan_arg {
-	__u64 size;
-	__u64 flags;
-	__u64 start;
-	__u64 end;
-	__u64 walk_end;
-	__u64 vec;
-	__u64 vec_len;
-	__u64 max_pages;
-	__u64 category_inverted;
-	__u64 category_mask;
-	__u64 category_anyof_mask;
-	__u64 return_mask;
-};
-
-#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-#endif
+#include "kvm/pagemap_scan.h"
 
 /* The mmap lock is held for the length of one call: keep page faults of vCPUs from waiting long behind it. */
 #define SCAN_STEP (1ULL << 30)

@@ -150,6 +150,16 @@ static bool park(struct vcpu *vcpu)
 	return run;
 }
 
+/* A thread that is not locked up runs no guest. */
+static void enter_sandbox(struct vcpu *vcpu)
+{
+	struct fail why;
+	if (sandbox_enter(vcpu->group->env.sandbox, THREAD_VCPU, &why) == 0)
+		return;
+	fail_log(&why);
+	die(vcpu, 0, VCPU_FAILED);
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -165,6 +175,7 @@ static void *vcpu_main(void *arg)
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 
+	enter_sandbox(vcpu);
 	bool go_on = park(vcpu);
 	if (go_on && vcpu->index == 0)
 		group->env.first_run(group->env.opaque);

@@ -18,6 +18,7 @@
 #include "device/host.h"
 #include "kvm/exit_report.h"
 #include "kvm/iobus.h"
+#include "kvm/sandbox.h"
 #include "kvm/system.h"
 #include "util/fail.h"
 
@@ -32,6 +33,7 @@ struct vcpu_env {
 	struct host *host; /* guest memory for reports, and its event op */
 	struct iobus *pio;
 	struct iobus *mmio;
+	const struct sandbox *sandbox;							 /* that each thread enters */
 	void (*first_run)(void *opaque);						 /* the boot vCPU is about to enter the guest for the first time */
 	void (*died)(void *opaque, enum vcpu_death how, const struct exit_state *state); /* state: valid during the call */
 	void *opaque;

@@ -269,6 +269,7 @@ int vm_start(struct vm *vm, const struct boot_state *boot, struct fail *why)
 		.host = &vm->host,
 		.pio = &vm->pio,
 		.mmio = &vm->mmio,
+		.sandbox = vm->params.sandbox,
 		.first_run = note_first_run,
 		.died = note_death,
 		.opaque = vm,

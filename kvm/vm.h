@@ -19,6 +19,7 @@
 #include "kvm/boot.h"
 #include "kvm/loop.h"
 #include "kvm/memory.h"
+#include "kvm/sandbox.h"
 #include "kvm/system.h"
 #include "kvm/vcpu.h"
 #include "util/fail.h"
@@ -39,7 +40,8 @@ struct vm_params {
 	const struct vm_system *system;
 	struct guest_ram *ram;
 	struct loop *loop;
-	unsigned n_vcpus; /* 1 to BOARD_MAX_VCPUS */
+	const struct sandbox *sandbox; /* entered by each vCPU */
+	unsigned n_vcpus;	       /* 1 to BOARD_MAX_VCPUS */
 	struct vm_observer observer;
 };
 

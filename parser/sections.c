@@ -34,6 +34,30 @@ static const struct schema_prop vm_props[] = {
 		.help = "Give the guest a device that tells the host when its kernel panics",
 		.example = "off",
 	},
+	{
+		.name = "sandbox",
+		.type = SCHEMA_BOOL,
+		.offset = offsetof(struct vm_config, sandbox),
+		.def = 1,
+		.help = "Keep this process from the host but for what a running VM needs",
+		.example = "off",
+	},
+	{
+		.name = "user",
+		.type = SCHEMA_STRING,
+		.offset = offsetof(struct vm_config, user),
+		.def_text = "the one who starts the VM",
+		.help = "User to run as, by name or number, when root starts the VM",
+		.example = "vm",
+	},
+	{
+		.name = "group",
+		.type = SCHEMA_STRING,
+		.offset = offsetof(struct vm_config, group),
+		.def_text = "that of the user",
+		.help = "Group to run as, by name or number, when root starts the VM",
+		.example = "vm",
+	},
 };
 
 static const struct schema_prop cpus_props[] = {
@@ -189,14 +213,17 @@ const struct section vm_sections[N_SECTIONS] = {
 };
 
 const struct section_option section_options[] = {
-	{"--name", SECTION_VM, "name", "NAME", "Name of the VM"},
-	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "Kernel to boot; without one the built-in guest runs"},
-	{"--initramfs", SECTION_PAYLOAD, "initramfs", "FILE", "Initial RAM file system"},
-	{"--cmdline", SECTION_PAYLOAD, "cmdline", "STRING", "Command line of the kernel"},
-	{"--cpus", SECTION_CPUS, NULL, "N", "Number of vCPUs, 1 to 64"},
-	{"--memory", SECTION_MEMORY, NULL, "SIZE[,key=value...]", "Guest RAM and what backs it"},
-	{"--serial", SECTION_SERIAL, NULL, "tty|null|off|file=PATH", "Where the first serial port goes"},
-	{"--qmp", SECTION_VM, "qmp", "PATH", "QMP control socket"},
+	{"--name", SECTION_VM, "name", "NAME", "Name of the VM", NULL},
+	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "Kernel to boot; without one the built-in guest runs", NULL},
+	{"--initramfs", SECTION_PAYLOAD, "initramfs", "FILE", "Initial RAM file system", NULL},
+	{"--cmdline", SECTION_PAYLOAD, "cmdline", "STRING", "Command line of the kernel", NULL},
+	{"--cpus", SECTION_CPUS, NULL, "N", "Number of vCPUs, 1 to 64", NULL},
+	{"--memory", SECTION_MEMORY, NULL, "SIZE[,key=value...]", "Guest RAM and what backs it", NULL},
+	{"--serial", SECTION_SERIAL, NULL, "tty|null|off|file=PATH", "Where the first serial port goes", NULL},
+	{"--qmp", SECTION_VM, "qmp", "PATH", "QMP control socket", NULL},
+	{"--user", SECTION_VM, "user", "NAME", "User to run as when root starts the VM", NULL},
+	{"--group", SECTION_VM, "group", "NAME", "Group to run as when root starts the VM", NULL},
+	{"--no-sandbox", SECTION_VM, "sandbox", NULL, "Run the VM without protection of the host", "off"},
 };
 const size_t n_section_options = COUNT(section_options);
 

@@ -19,8 +19,9 @@ struct section_option {
 	const char *name; /* "--memory" */
 	enum section_index section;
 	const char *prop; /* the option's text is this property's value; NULL: it is a config string */
-	const char *arg;  /* for help */
+	const char *arg;  /* for help; NULL: the option takes no value and stands for `implied` */
 	const char *help; /* one line, no full stop */
+	const char *implied;
 };
 extern const struct section_option section_options[];
 extern const size_t n_section_options;

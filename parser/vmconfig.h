@@ -52,6 +52,9 @@ struct vm_config {
 	char *name; /* never NULL once resolved */
 	char *qmp;  /* path of the QMP socket; NULL: the runtime directory's */
 	bool pvpanic;
+	bool sandbox;
+	char *user;  /* to run as when root starts the VM: name or number; NULL: as who starts it */
+	char *group; /* likewise; NULL: the user's own */
 	struct cpus_config cpus;
 	struct memory_config memory;
 	struct payload_config payload;
@@ -66,7 +69,7 @@ struct vm_config {
 
 /*
  * Options are --name --kernel --initramfs --cmdline --cpus --memory --serial
- * --qmp --device and each driver's shorthand (--balloon). The input and all
+ * --qmp --user --group --no-sandbox --device and each driver's shorthand (--balloon). The input and all
  * that it points to outlive the config. Paths in flags are relative to the
  * working directory, those in a spec to its folder; resolved, they are absolute.
  */

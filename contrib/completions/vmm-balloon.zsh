@@ -71,7 +71,7 @@ _vmm_balloon_options() {
 		--kernel | --initramfs | --qmp) specs+=("${name}[$rest]:file:_files") ;;
 		--format) specs+=("${name}[$rest]:format:(yaml json)") ;;
 		--device) specs+=("*${name}[$rest]:device:_vmm_balloon_device") ;;
-		--name | --cmdline) specs+=("${name}[$rest]:text:") ;;
+		--name | --cmdline | --user | --group) specs+=("${name}[$rest]:text:") ;;
 		--help | --schema | --verbose) specs+=("${name}[$rest]") ;;
 		*)
 			if [[ -n $match[4] ]]; then

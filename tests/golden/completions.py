@@ -34,6 +34,8 @@ CASES = [
     ("vmm-balloon run --kernel vm", ["vmlinuz"], ["spec.yaml"]),
     ("vmm-balloon run spec.yaml --kernel=vm", ["vmlinuz"], []),
     ("vmm-balloon run --verbose ", ["spec.yaml"], []),
+    ("vmm-balloon run --no-sandbox ", ["spec.yaml"], []),
+    ("vmm-balloon run --no", ["--no-sandbox"], []),
     ("vmm-balloon stop ", ["web-1"], ["spec.yaml"]),
     ("vmm-balloon stop --force we", ["web-1"], []),
     ("vmm-balloon balloon --wait=5 ", ["web-1"], []),

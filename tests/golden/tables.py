@@ -78,7 +78,7 @@ def check_options(binary):
     """Each option of `config --help` is in vmm-balloon(1)."""
     with open(os.path.join(TOP, "man", "vmm-balloon.1"), encoding="utf-8") as file:
         page = file.read()
-    for option in re.findall(r"^  (?:-\w, )?--([a-z]+)", cases.shell("vmm-balloon config --help", TOP, binary)["stdout"], flags=re.M):
+    for option in re.findall(r"^  (?:-\w, )?--([a-z-]+)", cases.shell("vmm-balloon config --help", TOP, binary)["stdout"], flags=re.M):
         found = re.search(rf"\bFl -{option}\b|, -{option}\b", page)
         yield f"vmm-balloon.1 has --{option}", "" if found else "  it has not"
 

@@ -49,6 +49,8 @@
 	X(boot_pvh) \
 	X(boot_vcpu) \
 	X(cpuid) \
+	X(sandbox) \
+	X(jail) \
 	X(client)
 /* clang-format on */
 

@@ -57,6 +57,16 @@ static void reads_both_forms_in_order(void)
 	finish();
 }
 
+static void takes_a_switch_for_a_value(void)
+{
+	CU_ASSERT_EQUAL(parse("run --no-sandbox a.yaml"), 0);
+	CU_ASSERT_STRING_EQUAL(options.input.spec_path, "a.yaml");
+	CU_ASSERT_EQUAL_FATAL(options.input.n_flags, 1);
+	CU_ASSERT_STRING_EQUAL(options.input.flags[0].option, "--no-sandbox");
+	CU_ASSERT_STRING_EQUAL(options.input.flags[0].value, "off");
+	finish();
+}
+
 static void reads_the_subcommands_own(void)
 {
 	CU_ASSERT_EQUAL(parse("run -v --verbose -vv --format json"), 0);
@@ -88,7 +98,7 @@ static void reads_odd_words(void)
 static void refuses_the_rest(void)
 {
 	refuses("run --memroy 1G");
-	refuses("run --no-sandbox");
+	refuses("run --no-sandbox=on");
 	refuses("run -x");
 	refuses("run -vx");
 	refuses("run --memory");
@@ -101,6 +111,7 @@ static void refuses_the_rest(void)
 
 static const struct test_case cases[] = {
 	{"reads both forms in order", reads_both_forms_in_order},
+	{"takes a switch for a value", takes_a_switch_for_a_value},
 	{"reads the subcommand's own", reads_the_subcommands_own},
 	{"reads odd words", reads_odd_words},
 	{"refuses the rest", refuses_the_rest},
