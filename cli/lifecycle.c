@@ -1,5 +1,6 @@
 #include "cli/lifecycle.h"
 
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -40,6 +41,10 @@ void lifecycle_signal(void *opaque, int signo)
 {
 	struct lifecycle *life = opaque;
 	const char *name = sigabbrev_np(signo);
+	if (signo == SIGHUP) {
+		log_line(LOG_LEVEL_INFO, NULL, "SIGHUP: the VM goes on; 'vmm-balloon stop' ends it, as does SIGTERM");
+		return;
+	}
 	if (life->button_pressed) {
 		log_line(LOG_LEVEL_WARN, NULL, "another SIG%s: the VM ends without the guest", name);
 		end(life, COMMAND_OK, QMP_CAUSE_SIGNAL);

@@ -56,7 +56,10 @@ void lifecycle_event(void *life, const struct host_event *event);
 void lifecycle_died(void *life, enum vcpu_death how);
 void lifecycle_first_run(void *life); /* on the boot vCPU's thread */
 
-/* For loop_catch_signals(): the first SIGTERM, SIGINT or SIGHUP presses the power button, the next one ends the VM. */
+/*
+ * For loop_catch_signals(): the first SIGTERM or SIGINT presses the power button, the next one ends the VM. SIGHUP does
+ * neither: who has lost his terminal still has the socket.
+ */
 void lifecycle_signal(void *life, int signo);
 
 /* For terminal_open(): the escape key ends the VM. */
