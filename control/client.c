@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #define LINE_MAX_BYTES (16UL << 20)
 /* Events that wait while an answer is awaited; a server that sends more gets no further. */
 #define MAX_EVENTS 1000
+/* A server that never pauses keeps nobody beyond the deadline for longer than this. */
+#define FLOOD_MS 1000
 
 struct event {
 	struct event *next;
@@ -24,6 +27,8 @@ struct qmp_client {
 	int fd;
 	char *bytes; /* received: `len` of them, of which the first `used` were handed out */
 	size_t len, used, cap;
+	size_t searched;	    /* bytes after `used` without a line's end */
+	bool greeted, agreed;	    /* qmp_client_begin(): how far the negotiation has come */
 	struct event *first, *last; /* oldest first */
 	unsigned n_events;
 	struct event *handed_out; /* whose line the caller has */
@@ -49,8 +54,10 @@ static int wait_for_input(struct qmp_client *client, int64_t deadline_ms, struct
 		if (deadline_ms >= 0 && left_ms < 0)
 			left_ms = 0;
 		int n = poll(&fd, 1, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
-		if (n > 0)
+		if (n > 0 && (deadline_ms < 0 || now_ms() <= deadline_ms + FLOOD_MS))
 			return 0;
+		if (n > 0)
+			return fail(why, ETIMEDOUT, "the VM talks, but does not answer");
 		if (n == 0 && deadline_ms >= 0 && now_ms() >= deadline_ms)
 			return fail(why, ETIMEDOUT, "the VM does not answer");
 		if (n < 0 && errno != EINTR)
@@ -83,33 +90,37 @@ static int receive_some(struct qmp_client *client, struct fail *why)
 	return n > 0 || errno == EAGAIN || errno == EINTR ? 0 : fail(why, errno, "cannot read from the VM");
 }
 
-/* The next line that is not empty, NUL-terminated, without its end; valid until the next call. */
-static int read_line(struct qmp_client *client, int64_t deadline_ms, char **line, struct fail *why)
+/* The next received line that is not empty, NUL-terminated, without its end; valid until more is received. NULL: none is whole yet. */
+static char *take_line(struct qmp_client *client)
 {
-	size_t searched = 0;
-
-	for (;;) {
+	while (client->len > client->used + client->searched) {
 		char *begin = client->bytes + client->used;
-		char *end = client->len > client->used + searched ? memchr(begin + searched, '\n', client->len - client->used - searched) : NULL;
+		char *end = memchr(begin + client->searched, '\n', client->len - client->used - client->searched);
 		if (!end) {
-			searched = client->len - client->used;
-			int ret = wait_for_input(client, deadline_ms, why);
-			if (ret == 0)
-				ret = receive_some(client, why);
-			if (ret < 0)
-				return ret;
-			continue;
+			client->searched = client->len - client->used;
+			break;
 		}
 		client->used += (size_t)(end - begin) + 1;
-		searched = 0;
+		client->searched = 0;
 		if (end > begin && end[-1] == '\r')
 			end--;
 		*end = '\0';
-		if (end == begin)
-			continue;
-		*line = begin;
-		return 0;
+		if (end > begin)
+			return begin;
 	}
+	return NULL;
+}
+
+static int read_line(struct qmp_client *client, int64_t deadline_ms, char **line, struct fail *why)
+{
+	while (!(*line = take_line(client))) {
+		int ret = wait_for_input(client, deadline_ms, why);
+		if (ret == 0)
+			ret = receive_some(client, why);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
 }
 
 /* ---- Messages -------------------------------------------------------- */
@@ -132,19 +143,43 @@ static int keep_event(struct qmp_client *client, const char *line, struct fail *
 	return 0;
 }
 
-static int read_message(struct qmp_client *client, int64_t deadline_ms, json_t **message, char **line, struct fail *why)
+static int parse_message(const char *line, json_t **message, struct fail *why)
 {
-	int ret = read_line(client, deadline_ms, line, why);
-	if (ret < 0)
-		return ret;
-	*message = json_loads(*line, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+	*message = json_loads(line, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
 	if (json_is_object(*message))
 		return 0;
 	json_decref(*message);
 	return fail(why, EPROTO, "what answers does not speak QMP");
 }
 
-/* Takes the answer apart; events that come before it are kept. */
+static int read_message(struct qmp_client *client, int64_t deadline_ms, json_t **message, char **line, struct fail *why)
+{
+	int ret = read_line(client, deadline_ms, line, why);
+
+	return ret < 0 ? ret : parse_message(*line, message, why);
+}
+
+/* Takes an answer apart: 0, -EREMOTEIO; -EPROTO when it is none. */
+static int take_answer(struct qmp_client *client, const json_t *message, json_t **result, struct fail *why)
+{
+	json_t *value = json_object_get(message, "return");
+	const json_t *error = json_object_get(message, "error");
+
+	if (value) {
+		if (result)
+			*result = json_incref(value);
+		return 0;
+	}
+	if (!error)
+		return fail(why, EPROTO, "what answers does not speak QMP");
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+	const char *class = json_string_value(json_object_get(error, "class"));
+	snprintf(client->error_class, sizeof client->error_class, "%s", class ? class : "");
+	fail(why, 0, "%s", desc ? desc : "unknown error");
+	return -EREMOTEIO;
+}
+
+/* Events that come before the answer are kept. */
 static int read_answer(struct qmp_client *client, json_t **result, struct fail *why)
 {
 	int64_t deadline_ms = now_ms() + QMP_CLIENT_ANSWER_MS;
@@ -155,21 +190,10 @@ static int read_answer(struct qmp_client *client, json_t **result, struct fail *
 		int ret = read_message(client, deadline_ms, &message, &line, why);
 		if (ret < 0)
 			return ret;
-		json_t *value = json_object_get(message, "return");
-		const json_t *error = json_object_get(message, "error");
-		if (value && result)
-			*result = json_incref(value);
-		if (error) {
-			const char *desc = json_string_value(json_object_get(error, "desc"));
-			const char *class = json_string_value(json_object_get(error, "class"));
-			snprintf(client->error_class, sizeof client->error_class, "%s", class ? class : "");
-			fail(why, 0, "%s", desc ? desc : "unknown error");
-			ret = -EREMOTEIO;
-		} else if (!value) {
-			ret = json_object_get(message, "event") ? keep_event(client, line, why) : fail(why, EPROTO, "what answers does not speak QMP");
-		}
+		bool is_event = json_object_get(message, "event");
+		ret = is_event ? keep_event(client, line, why) : take_answer(client, message, result, why);
 		json_decref(message);
-		if (value || ret < 0)
+		if (!is_event || ret < 0)
 			return ret;
 	}
 }
@@ -186,15 +210,17 @@ static int send_all(struct qmp_client *client, const char *text, struct fail *wh
 			fail(why, 0, "the VM has ended");
 			return -ECONNRESET;
 		}
+		if (n < 0 && errno == EAGAIN)
+			return fail(why, ETIMEDOUT, "the VM does not read what it is told");
 		if (n < 0)
-			return fail(why, errno == EAGAIN ? ETIMEDOUT : errno, "cannot send to the VM");
+			return fail(why, errno, "cannot send to the VM");
 		text += n;
 		len -= (size_t)n;
 	}
 	return 0;
 }
 
-int qmp_client_call(struct qmp_client *client, const char *command, json_t *args, json_t **result, struct fail *why)
+int qmp_client_send(struct qmp_client *client, const char *command, json_t *args, struct fail *why)
 {
 	json_t *message = args ? json_pack("{s:s,s:o}", "execute", command, "arguments", args) : json_pack("{s:s}", "execute", command);
 	char *text = message ? json_dumps(message, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
@@ -202,6 +228,13 @@ int qmp_client_call(struct qmp_client *client, const char *command, json_t *args
 
 	free(text);
 	json_decref(message);
+	return ret;
+}
+
+int qmp_client_call(struct qmp_client *client, const char *command, json_t *args, json_t **result, struct fail *why)
+{
+	int ret = qmp_client_send(client, command, args, why);
+
 	return ret == 0 ? read_answer(client, result, why) : ret;
 }
 
@@ -220,11 +253,12 @@ int qmp_client_event(struct qmp_client *client, int timeout_ms, const char **lin
 		json_t *message;
 		char *text;
 		int ret = read_message(client, deadline_ms, &message, &text, why);
-		if (ret == 0 && json_object_get(message, "event"))
-			ret = keep_event(client, text, why);
 		if (ret < 0)
 			return ret;
+		ret = json_object_get(message, "event") ? keep_event(client, text, why) : fail(why, EPROTO, "what answers does not speak QMP");
 		json_decref(message);
+		if (ret < 0)
+			return ret;
 	}
 	client->handed_out = client->first;
 	client->first = client->first->next;
@@ -237,7 +271,8 @@ int qmp_client_event(struct qmp_client *client, int timeout_ms, const char **lin
 
 /* ---- Life ------------------------------------------------------------ */
 
-static int connect_to(const char *path, struct fail *why)
+/* flags: SOCK_NONBLOCK or 0. */
+static int connect_to(const char *path, int flags, struct fail *why)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = QMP_CLIENT_ANSWER_MS / 1000};
@@ -246,7 +281,7 @@ static int connect_to(const char *path, struct fail *why)
 	if (len >= sizeof address.sun_path)
 		return fail(why, ENAMETOOLONG, "cannot connect to %s", path);
 	memcpy(address.sun_path, path, len + 1);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return fail(why, errno, "cannot make a socket");
 	/* It holds for connect, too: a VM that hangs has a full backlog one day. */
@@ -258,6 +293,15 @@ static int connect_to(const char *path, struct fail *why)
 	return ret;
 }
 
+static int check_greeting(const json_t *greeting, struct fail *why)
+{
+	const char *desc = json_string_value(json_object_get(json_object_get(greeting, "error"), "desc"));
+
+	if (desc)
+		return fail(why, EPROTO, "the VM turns us away: %s", desc);
+	return json_object_get(greeting, "QMP") ? 0 : fail(why, EPROTO, "what answers does not speak QMP");
+}
+
 static int negotiate(struct qmp_client *client, struct fail *why)
 {
 	json_t *greeting;
@@ -266,28 +310,30 @@ static int negotiate(struct qmp_client *client, struct fail *why)
 
 	if (ret < 0)
 		return ret;
-	const char *desc = json_string_value(json_object_get(json_object_get(greeting, "error"), "desc"));
-	if (desc)
-		ret = fail(why, EPROTO, "the VM turns us away: %s", desc);
-	else if (!json_object_get(greeting, "QMP"))
-		ret = fail(why, EPROTO, "what answers does not speak QMP");
+	ret = check_greeting(greeting, why);
 	json_decref(greeting);
 	return ret == 0 ? qmp_client_call(client, "qmp_capabilities", NULL, NULL, why) : ret;
 }
 
-int qmp_client_open(const char *path, struct qmp_client **out, struct fail *why)
+/* flags as for connect_to(); `greet` is what comes after it. */
+static int open_client(const char *path, int flags, int (*greet)(struct qmp_client *client, struct fail *why), struct qmp_client **out, struct fail *why)
 {
 	struct qmp_client *client = calloc(1, sizeof *client);
 	if (!client)
 		return fail(why, ENOMEM, "cannot connect to %s", path);
-	client->fd = connect_to(path, why);
-	int ret = client->fd < 0 ? client->fd : negotiate(client, why);
+	client->fd = connect_to(path, flags, why);
+	int ret = client->fd < 0 ? client->fd : greet(client, why);
 	if (ret < 0) {
 		qmp_client_close(client);
 		return ret;
 	}
 	*out = client;
 	return 0;
+}
+
+int qmp_client_open(const char *path, struct qmp_client **out, struct fail *why)
+{
+	return open_client(path, 0, negotiate, out, why);
 }
 
 void qmp_client_close(struct qmp_client *client)
@@ -304,6 +350,70 @@ void qmp_client_close(struct qmp_client *client)
 	free(client->handed_out);
 	free(client->bytes);
 	free(client);
+}
+
+/* ---- Without waiting ------------------------------------------------- */
+
+static int ask_to_agree(struct qmp_client *client, struct fail *why)
+{
+	return qmp_client_send(client, "qmp_capabilities", NULL, why);
+}
+
+int qmp_client_begin(const char *path, struct qmp_client **out, struct fail *why)
+{
+	return open_client(path, SOCK_NONBLOCK, ask_to_agree, out, why);
+}
+
+int qmp_client_fd(const struct qmp_client *client)
+{
+	return client->fd;
+}
+
+/* One message: 0 with an answer in *result; 1 when it was something else. */
+static int take_message(struct qmp_client *client, const json_t *message, json_t **result, struct fail *why)
+{
+	int ret;
+
+	if (!client->greeted) {
+		ret = check_greeting(message, why);
+		client->greeted = true;
+		return ret < 0 ? ret : 1;
+	}
+	if (json_object_get(message, "event"))
+		return 1;
+	if (client->agreed)
+		return take_answer(client, message, result, why);
+	ret = take_answer(client, message, NULL, why);
+	client->agreed = ret == 0;
+	return ret < 0 ? fail(why, EPROTO, "what answers does not speak QMP") : 1;
+}
+
+int qmp_client_next(struct qmp_client *client, json_t **result, struct fail *why)
+{
+	bool received = false;
+	int ret = 1;
+
+	*result = NULL;
+	while (ret > 0) {
+		json_t *message;
+		const char *line = take_line(client);
+		if (!line && received)
+			return -EAGAIN;
+		if (!line) {
+			ret = receive_some(client, why);
+			if (ret < 0)
+				return ret;
+			received = true;
+			ret = 1;
+			continue;
+		}
+		ret = parse_message(line, &message, why);
+		if (ret == 0) {
+			ret = take_message(client, message, result, why);
+			json_decref(message);
+		}
+	}
+	return ret;
 }
 
 /* ---- Values ---------------------------------------------------------- */
