@@ -1,66 +1,119 @@
 #include "cli/list.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "cli/vm_client.h"
-#include "control/runtime_dir.h"
-#include "util/fail.h"
+#include "cli/vm_poll.h"
 
-static const char *note_of(const struct client_memory *memory)
+#define NAME_WIDTH 20
+
+static const char *note_of(const struct vm_state *state)
 {
-	if (!memory->has_balloon)
+	if (!state->has_balloon)
 		return "no balloon";
-	if (!memory->driver_ok)
+	if (!state->tells_all)
+		return "QEMU";
+	if (!state->driver_ok)
 		return "no driver";
-	return memory->stalled ? "stalled" : "";
+	return state->stalled ? "stalled" : "";
 }
 
-/* A VM that does not answer has a line of its own, and the next one is asked. */
-static void print_row(const struct runtime_vm *vm)
+static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 {
-	char ram[CLIENT_SIZE_MAX], target[CLIENT_SIZE_MAX], actual[CLIENT_SIZE_MAX], rss[CLIENT_SIZE_MAX];
-	struct client_memory memory;
-	struct qmp_client *client = NULL;
-	json_t *status = NULL;
-	const char *text = NULL;
+	char name[64], pid[16] = "-", ram[CLIENT_SIZE_MAX], target[CLIENT_SIZE_MAX], actual[CLIENT_SIZE_MAX], rss[CLIENT_SIZE_MAX];
 
-	if (qmp_client_open(vm->socket_path, &client, NULL) == 0 && qmp_client_call(client, "query-status", NULL, &status, NULL) == 0)
-		text = json_string_value(json_object_get(status, "status"));
-	if (text && client_query_memory(client, &memory, NULL) == 0)
-		printf("%-20s %8d  %-14s %8s %8s %8s %8s  %s\n", vm->name, (int)vm->pid, text, client_size(ram, memory.ram_bytes),
-		       client_size(target, memory.target_bytes), client_size(actual, memory.actual_bytes), client_size(rss, memory.rss_bytes),
-		       note_of(&memory));
-	else if (runtime_dir_is_running(vm->name)) /* it may just have ended */
-		printf("%-20s %8d  does not answer\n", vm->name, (int)vm->pid);
-	json_decref(status);
-	qmp_client_close(client);
+	client_plain(name, sizeof name, vm_poll_name(vm));
+	if (vm_poll_pid(vm) > 0)
+		snprintf(pid, sizeof pid, "%d", (int)vm_poll_pid(vm));
+	if (state)
+		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
+		       client_size(target, state->target_bytes), client_size(actual, state->actual_bytes), client_size(rss, state->rss_bytes), note_of(state));
+	else
+		printf("%-*s %8s  does not answer\n", NAME_WIDTH, name, pid);
+}
+
+static void member_unless_unknown(struct json_out *out, const char *key, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		json_out_member_u64(out, key, value);
+}
+
+static void put_state(struct json_out *out, const struct vm_state *state)
+{
+	json_out_member_string(out, "status", state->status);
+	member_unless_unknown(out, "ram", state->ram_bytes);
+	member_unless_unknown(out, "ram-rss", state->rss_bytes);
+	json_out_member_bool(out, "has-balloon", state->has_balloon);
+	member_unless_unknown(out, "balloon-target", state->target_bytes);
+	member_unless_unknown(out, "balloon-actual", state->actual_bytes);
+	if (!state->tells_all)
+		return;
+	json_out_member_bool(out, "driver-ok", state->driver_ok);
+	json_out_member_bool(out, "stalled", state->stalled);
+}
+
+/* What is not known is left out. */
+static bool print_json(const struct vm_poll *vm, const struct vm_state *state)
+{
+	struct json_out out;
+
+	json_out_init(&out, 65536);
+	json_out_open(&out, '{');
+	json_out_member_string(&out, "name", vm_poll_name(vm));
+	if (vm_poll_pid(vm) > 0)
+		json_out_member_u64(&out, "pid", (uint64_t)vm_poll_pid(vm));
+	json_out_member_string(&out, "socket", vm_poll_socket(vm));
+	json_out_member_bool(&out, "answers", state);
+	if (state)
+		put_state(&out, state);
+	json_out_close(&out, '}');
+	return client_print_json(&out);
+}
+
+/* A VM that does not answer has a line of its own. One that nobody named may just have ended: then it has none. */
+static bool print_vm(const struct vm_poll *vm, bool is_named, bool json)
+{
+	json_t *const *answers = vm_poll_answers(vm);
+	struct vm_state state;
+
+	if (answers)
+		vm_state_read(&state, answers);
+	else if (!is_named && !runtime_dir_is_running(vm_poll_name(vm)))
+		return true;
+	if (json)
+		return print_json(vm, answers ? &state : NULL);
+	print_row(vm, answers ? &state : NULL);
+	return true;
 }
 
 int cmd_list(int argc, char **argv)
 {
-	static const struct client_usage usage = {
-		.arguments = "",
-		.about = "Lists your running VMs: RAM, how much of it the balloon is to take and has\n"
-			 "taken, and how much of it the host holds in memory (RSS).\n",
+	bool json = false, good = true;
+	const struct client_option options[] = {{.name = "--json", .given = &json, .help = "one JSON object a line"}, {.name = NULL}};
+	const struct client_usage usage = {
+		.arguments = "[NAME...] [--json]",
+		.about = "Lists your running VMs, or those that are named: RAM, how much of it the balloon\n"
+			 "is to take (TARGET) and has taken (ACTUAL), and how much of it the host holds in\n"
+			 "memory (RSS).\n",
+		.vms = CLIENT_ANY_VMS,
+		.options = options,
 	};
-	const char *words[CLIENT_MAX_WORDS];
-	struct runtime_vm *vms;
-	struct fail why;
+	struct client_args args;
+	struct vm_poll **vms;
 	int status;
 
-	if (!client_parse(&usage, argc, argv, words, &status))
+	if (!client_parse(&usage, argc, argv, &args, &status))
 		return status;
-	ssize_t n = runtime_dir_list(&vms, &why);
-	if (n < 0) {
-		fail_log(&why);
+	ssize_t n = vm_poll_list(&args, &vms);
+	if (n < 0)
 		return COMMAND_FAILED;
-	}
-	printf("%-20s %8s  %-14s %8s %8s %8s %8s\n", "NAME", "PID", "STATUS", "RAM", "TARGET", "ACTUAL", "RSS");
-	for (ssize_t i = 0; i < n; i++)
-		print_row(&vms[i]);
-	free(vms);
-	return fflush(stdout) == 0 ? COMMAND_OK : COMMAND_FAILED;
+	vm_poll_round(vms, (size_t)n);
+	if (!json)
+		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, "NAME", "PID", "STATUS", "RAM", "TARGET", "ACTUAL", "RSS", "NOTE");
+	for (ssize_t i = 0; i < n && good; i++)
+		good = print_vm(vms[i], args.n_words > 0 || *args.qmp_path, json);
+	vm_poll_destroy_all(vms, (size_t)n);
+	return good && fflush(stdout) == 0 ? COMMAND_OK : COMMAND_FAILED;
 }

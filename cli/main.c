@@ -8,6 +8,7 @@
 #include "cli/config.h"
 #include "cli/devices.h"
 #include "cli/events.h"
+#include "cli/hint.h"
 #include "cli/list.h"
 #include "cli/run.h"
 #include "cli/stats.h"
@@ -28,9 +29,10 @@ static const struct command commands[] = {
 	{"run", cmd_run, "[SPEC.yaml] [options]", "boot a VM; its serial console is the terminal"},
 	{"config", cmd_config, "[SPEC.yaml] [options]", "check, then print the resolved spec; starts nothing"},
 	{"devices", cmd_devices, "[DRIVER]", "list the drivers, or one driver's properties"},
-	{"list", cmd_list, "", "list the running VMs and their balloons"},
+	{"list", cmd_list, "[NAME...]", "list the running VMs and their balloons"},
 	{"balloon", cmd_balloon, "NAME [SIZE] [--wait]", "show or set a VM's balloon"},
 	{"stats", cmd_stats, "NAME [options]", "show what a guest reports of its memory"},
+	{"hint", cmd_hint, "NAME", "have a guest name its free pages, and take them back"},
 	{"events", cmd_events, "NAME", "print a VM's events as they happen"},
 	{"stop", cmd_stop, "NAME [--force]", "power a VM down"},
 };

@@ -20,7 +20,8 @@ struct request {
 	bool json, watch;
 	uint64_t watch_s;
 	struct qmp_client *client;
-	char path[256]; /* of the balloon in the tree of objects */
+	bool asks_by_itself; /* QEMU: the guest is asked on a timer only */
+	char path[256];	     /* of the balloon in the tree of objects */
 };
 
 /* The statistics by QEMU's names, in the order of the specification; is_bytes: a size, else a count. */
@@ -46,13 +47,6 @@ static const struct {
 	{"stat-direct-reclaims", "pages reclaimed directly", false},
 };
 #define N_STATS (sizeof stats / sizeof stats[0])
-
-static void sleep_ms(uint64_t ms)
-{
-	struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	nanosleep(&pause, NULL);
-}
 
 /* ---- Asking ---------------------------------------------------------- */
 
@@ -90,7 +84,7 @@ static bool get_stats(const struct request *request, json_t **values)
 }
 
 /* Has the guest asked for new ones, where the VM can; the old ones are better than none. */
-static bool get_fresh_stats(const struct request *request, json_t **values)
+static bool get_fresh_stats(struct request *request, json_t **values)
 {
 	struct fail why;
 
@@ -98,12 +92,13 @@ static bool get_fresh_stats(const struct request *request, json_t **values)
 		return false;
 	uint64_t before = qmp_client_member_u64(*values, "last-update");
 	int ret = qmp_client_call(request->client, "x-balloon-request-stats", NULL, NULL, &why);
+	request->asks_by_itself = ret == -EREMOTEIO && strcmp(qmp_client_error_class(request->client), "CommandNotFound") == 0;
 	if (ret < 0 && ret != -EREMOTEIO) {
 		client_complain(request->name, &why);
 		return false;
 	}
 	for (unsigned waited_ms = 0; ret == 0 && waited_ms < FRESH_MS; waited_ms += FRESH_STEP_MS) {
-		sleep_ms(FRESH_STEP_MS);
+		client_sleep_ms(FRESH_STEP_MS);
 		json_decref(*values);
 		*values = NULL;
 		if (!get_stats(request, values))
@@ -116,15 +111,18 @@ static bool get_fresh_stats(const struct request *request, json_t **values)
 
 /* ---- Showing --------------------------------------------------------- */
 
-static void print_text(const struct request *request, uint64_t updated_s, const json_t *values)
+static bool print_text(const struct request *request, uint64_t updated_s, const json_t *values)
 {
 	time_t time_s = (time_t)updated_s;
-	char when[64] = "", size[CLIENT_SIZE_MAX];
+	char when[64] = "", size[CLIENT_SIZE_MAX], path[sizeof request->path];
 	struct tm tm;
 
 	if (updated_s == 0 || updated_s == UINT64_MAX) {
 		printf("%s: the guest has not reported any statistics\n", request->name);
-		return;
+		if (request->asks_by_itself)
+			printf("%s: QEMU asks for them every so many seconds, once qom-set gave %s a guest-stats-polling-interval\n", request->name,
+			       client_plain(path, sizeof path, request->path));
+		return fflush(stdout) == 0;
 	}
 	if (localtime_r(&time_s, &tm))
 		strftime(when, sizeof when, "%F %T", &tm);
@@ -136,10 +134,11 @@ static void print_text(const struct request *request, uint64_t updated_s, const 
 		else if (value != UINT64_MAX)
 			printf("  %-26s %12" PRIu64 "\n", stats[i].text, value);
 	}
+	return fflush(stdout) == 0;
 }
 
 /* What the guest does not report is left out. */
-static void print_json(const struct request *request, uint64_t updated_s, const json_t *values)
+static bool print_json(const struct request *request, uint64_t updated_s, const json_t *values)
 {
 	struct json_out out;
 
@@ -156,12 +155,10 @@ static void print_json(const struct request *request, uint64_t updated_s, const 
 	}
 	json_out_close(&out, '}');
 	json_out_close(&out, '}');
-	json_out_raw(&out, "\n", 1);
-	fwrite(out.bytes, 1, out.len, stdout);
-	json_out_finish(&out);
+	return client_print_json(&out);
 }
 
-static int show(const struct request *request)
+static int show(struct request *request)
 {
 	json_t *values = NULL;
 	bool good;
@@ -170,13 +167,12 @@ static int show(const struct request *request)
 		good = get_fresh_stats(request, &values);
 		if (good) {
 			uint64_t updated_s = qmp_client_member_u64(values, "last-update");
-			(request->json ? print_json : print_text)(request, updated_s, json_object_get(values, "stats"));
+			good = (request->json ? print_json : print_text)(request, updated_s, json_object_get(values, "stats"));
 		}
 		json_decref(values);
 		values = NULL;
-		good = good && fflush(stdout) == 0;
 		if (good && request->watch)
-			sleep_ms(request->watch_s * 1000);
+			client_sleep_ms(request->watch_s * 1000);
 	} while (good && request->watch);
 	return good ? COMMAND_OK : COMMAND_FAILED;
 }
@@ -185,24 +181,23 @@ int cmd_stats(int argc, char **argv)
 {
 	struct request request = {.watch_s = 1};
 	const struct client_option options[] = {
-		{"--json", &request.json, NULL, "one JSON object a line"},
-		{"--watch", &request.watch, &request.watch_s, "again every SEC seconds, 1 unless told, until the VM ends"},
+		{.name = "--json", .given = &request.json, .help = "one JSON object a line"},
+		{.name = "--watch", .given = &request.watch, .seconds = &request.watch_s, .help = "again every SEC seconds, 1 unless told, until the VM ends"},
 		{.name = NULL},
 	};
 	const struct client_usage usage = {
 		.arguments = "NAME [--json] [--watch[=SEC]]",
-		.about = "Shows what the guest's balloon driver reports of its memory. NAME may be the path\n"
-			 "of a QMP socket.\n",
-		.min_words = 1,
-		.max_words = 1,
+		.about = "Shows what the guest's balloon driver reports of its memory. The guest is asked\n"
+			 "for fresh figures; when it does not answer within a second the last ones are\n"
+			 "shown, and when they are from.\n",
 		.options = options,
 	};
-	const char *words[CLIENT_MAX_WORDS];
+	struct client_args args;
 	int status;
 
-	if (!client_parse(&usage, argc, argv, words, &status))
+	if (!client_parse(&usage, argc, argv, &args, &status))
 		return status;
-	request.name = words[0];
+	request.name = args.vm;
 	if (!client_connect(request.name, &request.client))
 		return COMMAND_FAILED;
 	status = find_balloon(&request) ? show(&request) : COMMAND_FAILED;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #include "cli/command.h"
 #include "cli/vm_client.h"
@@ -12,21 +11,13 @@
 #define BUTTON_S 30
 #define FORCE_MS 10000
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until the socket is closed, passing over events. */
 static int wait_for_hangup(struct qmp_client *client, int64_t end_ms, struct fail *why)
 {
 	const char *line;
 
 	for (;;) {
-		int64_t left_ms = end_ms - now_ms();
+		int64_t left_ms = end_ms - client_now_ms();
 		int ret = left_ms > 0 ? qmp_client_event(client, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms, &line, why) : -ETIMEDOUT;
 		if (ret < 0)
 			return ret == -ECONNRESET ? 0 : ret;
@@ -36,13 +27,12 @@ static int wait_for_hangup(struct qmp_client *client, int64_t end_ms, struct fai
 /* After this the name is free: the process lives a little longer than the socket. */
 static int wait_for_end(const char *name, struct qmp_client *client, int64_t timeout_ms, struct fail *why)
 {
-	int64_t end_ms = now_ms() + timeout_ms;
+	int64_t end_ms = client_now_ms() + timeout_ms;
 	int ret = wait_for_hangup(client, end_ms, why);
 
 	while (ret == 0 && runtime_dir_is_running(name)) {
-		struct timespec pause = {.tv_nsec = 10000000};
-		nanosleep(&pause, NULL);
-		if (now_ms() > end_ms + FORCE_MS)
+		client_sleep_ms(10);
+		if (client_now_ms() > end_ms + FORCE_MS)
 			return fail(why, ETIMEDOUT, "the VM hangs at its end");
 	}
 	return ret;
@@ -74,30 +64,28 @@ static int stop(const char *name, struct qmp_client *client, uint64_t wait_s, bo
 
 int cmd_stop(int argc, char **argv)
 {
-	bool force = false, wait = false;
+	bool force = false;
 	uint64_t wait_s = BUTTON_S;
 	const struct client_option options[] = {
-		{"--force", &force, NULL, "end the VM when the guest has not powered off by then"},
-		{"--wait", &wait, &wait_s, "how long the guest has for it, 30 s unless told"},
+		{.name = "--force", .given = &force, .help = "end the VM when the guest has not powered off by then"},
+		{.name = "--wait", .seconds = &wait_s, .help = "how long the guest has for it, 30 s unless told"},
 		{.name = NULL},
 	};
 	const struct client_usage usage = {
 		.arguments = "NAME [--force] [--wait=SEC]",
 		.about = "Presses the power button of the VM NAME and waits until the VM has ended.\n"
-			 "NAME may be the path of a QMP socket. Exit status 4: it did not end in time.\n",
-		.min_words = 1,
-		.max_words = 1,
+			 "Exit status 4: it did not end in time.\n",
 		.options = options,
 	};
-	const char *words[CLIENT_MAX_WORDS];
+	struct client_args args;
 	struct qmp_client *client;
 	int status;
 
-	if (!client_parse(&usage, argc, argv, words, &status))
+	if (!client_parse(&usage, argc, argv, &args, &status))
 		return status;
-	if (!client_connect(words[0], &client))
+	if (!client_connect(args.vm, &client))
 		return COMMAND_FAILED;
-	status = stop(words[0], client, wait_s, force);
+	status = stop(args.vm, client, wait_s, force);
 	qmp_client_close(client);
 	return status;
 }

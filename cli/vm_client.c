@@ -5,20 +5,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/command.h"
 #include "control/runtime_dir.h"
+#include "parser/value.h"
 #include "util/log.h"
 
 /* ---- Arguments ------------------------------------------------------- */
 
+static void print_option(const struct client_option *option)
+{
+	char left[64];
+
+	snprintf(left, sizeof left, "%s%s%s", option->name, option->seconds ? "[=SEC]" : option->text ? " " : "", option->text ? option->arg : "");
+	printf("  %-18s %s\n", left, option->help);
+}
+
 static void print_help(const struct client_usage *usage, const char *command)
 {
-	printf("Usage: vmm-balloon %s%s%s\n\n%s", command, *usage->arguments ? " " : "", usage->arguments, usage->about);
-	if (usage->options && usage->options->name)
-		puts("\nOptions:");
+	static const char *path;
+	static const struct client_option qmp = {.name = "--qmp", .text = &path, .arg = "PATH", .help = "the VM whose QMP socket this is; QEMU's will do"};
+
+	printf("Usage: vmm-balloon %s %s\n\n%s\nOptions:\n", command, usage->arguments, usage->about);
 	for (const struct client_option *option = usage->options; option && option->name; option++)
-		printf("  %s%-*s %s\n", option->name, 18 - (int)strlen(option->name), option->seconds ? "[=SEC]" : "", option->help);
+		print_option(option);
+	print_option(&qmp);
 }
 
 static bool usage_error(const char *command, const char *what, const char *word, int *status)
@@ -40,48 +52,93 @@ static bool parse_seconds(const char *text, uint64_t *seconds)
 	return true;
 }
 
-static bool take_option(const struct client_usage *usage, const char *command, const char *word, int *status)
-{
-	size_t len = strcspn(word, "=");
-	const struct client_option *option = usage->options;
+/* A walk over argv. */
+struct walk {
+	const struct client_usage *usage;
+	int argc;
+	char **argv;
+	int next;
+	int *status;
+};
 
-	while (option && option->name && (strlen(option->name) != len || strncmp(option->name, word, len) != 0))
-		option++;
-	if (!option || !option->name)
-		return usage_error(command, "unknown option", word, status);
-	*option->given = true;
+static const struct client_option *find_option(const struct client_option *options, const char *word, size_t len)
+{
+	for (; options && options->name; options++)
+		if (strlen(options->name) == len && strncmp(options->name, word, len) == 0)
+			return options;
+	return NULL;
+}
+
+static bool take_option(struct walk *walk, const struct client_option *qmp, const char *word)
+{
+	const char *command = walk->argv[0];
+	size_t len = strcspn(word, "=");
+	const struct client_option *option = find_option(walk->usage->options, word, len);
+
+	if (!option)
+		option = find_option(qmp, word, len);
+	if (!option)
+		return usage_error(command, "unknown option", word, walk->status);
+	if (option->given)
+		*option->given = true;
+	if (option->text && !word[len] && walk->next == walk->argc)
+		return usage_error(command, "this option needs a value:", word, walk->status);
+	if (option->text) {
+		*option->text = word[len] ? word + len + 1 : walk->argv[walk->next++];
+		return true;
+	}
 	if (!word[len])
 		return true;
 	if (!option->seconds)
-		return usage_error(command, "this option takes no value:", word, status);
-	return parse_seconds(word + len + 1, option->seconds) || usage_error(command, "whole seconds are wanted:", word, status);
+		return usage_error(command, "this option takes no value:", word, walk->status);
+	return parse_seconds(word + len + 1, option->seconds) || usage_error(command, "whole seconds are wanted:", word, walk->status);
 }
 
-bool client_parse(const struct client_usage *usage, int argc, char **argv, const char *words[CLIENT_MAX_WORDS], int *status)
+/* Where the words are told apart from the options: the words move to the front of argv. */
+static bool take_all(struct walk *walk, const struct client_option *qmp, struct client_args *args)
 {
-	size_t n_words = 0;
 	bool only_words = false;
 
-	for (size_t i = 0; i < CLIENT_MAX_WORDS; i++)
-		words[i] = NULL;
-	for (int i = 1; i < argc; i++) {
-		const char *word = argv[i];
+	while (walk->next < walk->argc) {
+		char *word = walk->argv[walk->next++];
 		if (!only_words && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
-			print_help(usage, argv[0]);
-			*status = COMMAND_OK;
+			print_help(walk->usage, walk->argv[0]);
+			*walk->status = COMMAND_OK;
 			return false;
 		}
 		if (!only_words && strcmp(word, "--") == 0)
 			only_words = true;
-		else if (!only_words && word[0] == '-' && word[1]) {
-			if (!take_option(usage, argv[0], word, status))
-				return false;
-		} else if (n_words == usage->max_words)
-			return usage_error(argv[0], "this is too much:", word, status);
-		else
-			words[n_words++] = word;
+		else if (only_words || word[0] != '-' || !word[1])
+			args->words[args->n_words++] = word;
+		else if (!take_option(walk, qmp, word))
+			return false;
 	}
-	return n_words >= usage->min_words || usage_error(argv[0], "the VM's name is missing", NULL, status);
+	return true;
+}
+
+bool client_parse(const struct client_usage *usage, int argc, char **argv, struct client_args *args, int *status)
+{
+	const char *path = NULL;
+	const struct client_option qmp[] = {{.name = "--qmp", .text = &path}, {.name = NULL}};
+	struct walk walk = {.usage = usage, .argc = argc, .argv = argv, .next = 1, .status = status};
+
+	*args = (struct client_args){.words = argv + 1};
+	if (!take_all(&walk, qmp, args))
+		return false;
+	if (path && strlen(path) >= RUNTIME_PATH_MAX)
+		return usage_error(argv[0], "no socket has a path as long as", path, status);
+	if (path)
+		snprintf(args->qmp_path, sizeof args->qmp_path, "%s%s", strchr(path, '/') ? "" : "./", path);
+	if (usage->vms == CLIENT_ANY_VMS)
+		return true;
+	args->vm = path ? args->qmp_path : args->words[0];
+	if (!path && args->n_words == 0)
+		return usage_error(argv[0], "the VM's name is missing", NULL, status);
+	if (!path) {
+		args->words++;
+		args->n_words--;
+	}
+	return args->n_words <= usage->max_words || usage_error(argv[0], "this is too much:", args->words[usage->max_words], status);
 }
 
 /* ---- The VM ---------------------------------------------------------- */
@@ -146,57 +203,50 @@ const char *client_size(char buf[CLIENT_SIZE_MAX], uint64_t bytes)
 	return buf;
 }
 
-/* ---- Memory ---------------------------------------------------------- */
-
-static bool last_error_is(const struct qmp_client *client, int ret, const char *class)
+int client_parse_size(const char *word, uint64_t *bytes, struct diag_list *diags)
 {
-	return ret == -EREMOTEIO && strcmp(qmp_client_error_class(client), class) == 0;
+	static const struct schema_prop prop = {.name = "SIZE", .type = SCHEMA_SIZE, .example = "512M"};
+	static const struct schema schema = {.name = "balloon", .props = &prop, .n_props = 1};
+	struct diag_source source = {.name = "SIZE", .text = word, .len = strlen(word)};
+	struct value_text value = {.schema = &schema, .prop = &prop, .text = word, .len = source.len, .at = {.source = &source, .begin = 0, .end = source.len}};
+
+	return value_parse_size(&value, bytes, diags);
 }
 
-/* QEMU tells what the guest has left, and nothing of the target. */
-static int query_balloon(struct qmp_client *client, struct client_memory *memory, struct fail *why)
-{
-	json_t *state = NULL;
-	int ret = qmp_client_call(client, "query-balloon", NULL, &state, why);
+/* ---- Texts ----------------------------------------------------------- */
 
-	if (ret == 0) {
-		uint64_t left_bytes = qmp_client_member_u64(state, "actual");
-		memory->actual_bytes = memory->ram_bytes > left_bytes ? memory->ram_bytes - left_bytes : 0;
-		memory->driver_ok = true;
-	}
-	json_decref(state);
-	return ret;
+const char *client_plain(char *buf, size_t size, const char *text)
+{
+	size_t len = strnlen(text, size - 1);
+
+	for (size_t i = 0; i < len; i++)
+		buf[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	buf[len] = '\0';
+	return buf;
 }
 
-static int query_x_balloon(struct qmp_client *client, struct client_memory *memory, struct fail *why)
+bool client_print_json(struct json_out *out)
 {
-	json_t *state = NULL;
-	int ret = qmp_client_call(client, "x-query-balloon", NULL, &state, why);
+	json_out_raw(out, "\n", 1);
+	bool good = !out->failed && fwrite(out->bytes, 1, out->len, stdout) == out->len && fflush(stdout) == 0;
 
-	if (ret == 0) {
-		memory->target_bytes = qmp_client_member_u64(state, "balloon-target");
-		memory->actual_bytes = qmp_client_member_u64(state, "balloon-actual");
-		memory->driver_ok = json_is_true(json_object_get(state, "driver-ok"));
-		memory->stalled = json_is_true(json_object_get(state, "stalled"));
-	}
-	json_decref(state);
-	return ret;
+	json_out_finish(out);
+	return good;
 }
 
-int client_query_memory(struct qmp_client *client, struct client_memory *memory, struct fail *why)
-{
-	json_t *summary = NULL;
+/* ---- Time ------------------------------------------------------------ */
 
-	*memory = (struct client_memory){.target_bytes = UINT64_MAX, .actual_bytes = UINT64_MAX};
-	int ret = qmp_client_call(client, "query-memory-size-summary", NULL, &summary, why);
-	memory->ram_bytes = qmp_client_member_u64(summary, "base-memory");
-	memory->rss_bytes = qmp_client_member_u64(summary, "x-ram-rss");
-	json_decref(summary);
-	if (ret < 0)
-		return ret;
-	ret = query_x_balloon(client, memory, why);
-	if (last_error_is(client, ret, "CommandNotFound"))
-		ret = query_balloon(client, memory, why);
-	memory->has_balloon = ret == 0;
-	return last_error_is(client, ret, "DeviceNotActive") ? 0 : ret;
+void client_sleep_ms(uint64_t ms)
+{
+	struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+int64_t client_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

@@ -11,31 +11,45 @@
 #include <stdint.h>
 
 #include "control/client.h"
+#include "control/json_out.h"
+#include "control/runtime_dir.h"
+#include "parser/diag.h"
 
-/* "--json", or "--wait[=SEC]" when `seconds` is not NULL. */
+/* "--json"; "--wait[=SEC]" when `seconds` is not NULL; "--format FORMAT" when `text` is not. */
 struct client_option {
 	const char *name;
-	bool *given;
+	bool *given;	   /* NULL: whoever has the value knows enough */
 	uint64_t *seconds; /* as it was when no SEC was given */
+	const char **text; /* into argv; as it was when not given */
+	const char *arg;   /* what help calls the text */
 	const char *help;  /* one line, no full stop */
 };
 
-/* What a subcommand takes; argv[0] is its name. */
+enum client_vms { CLIENT_ONE_VM, CLIENT_ANY_VMS };
+
+/* What a subcommand takes; argv[0] is its name. --help and --qmp are added. */
 struct client_usage {
-	const char *arguments; /* "NAME [SIZE] [--wait[=SEC]]" */
-	const char *about;     /* for --help: lines, each with its newline */
-	size_t min_words, max_words;
-	const struct client_option *options; /* name NULL ends them */
+	const char *arguments;		     /* "NAME [SIZE] [--wait[=SEC]]" */
+	const char *about;		     /* for --help: lines, each with its newline */
+	enum client_vms vms;		     /* ONE: the first word is its name, unless --qmp says where it is. ANY: all words are */
+	size_t max_words;		     /* besides the name of one VM */
+	const struct client_option *options; /* name NULL ends them; NULL for none */
 };
 
-#define CLIENT_MAX_WORDS 2
+/* What was given. */
+struct client_args {
+	const char *vm; /* of one VM: its name or the path of its socket, which has a '/' */
+	char **words;	/* the others; in argv */
+	size_t n_words;
+	char qmp_path[RUNTIME_PATH_MAX + 2]; /* of --qmp, with a '/' in it; empty without */
+};
 
 /*
- * Puts the words that are no options into words[], NULL where there is none.
  * Returns true to go on; false when it is done, with the exit status in
- * *status: --help was asked for, or something is wrong and was said.
+ * *status: --help was asked for, or something is wrong and was said. argv is
+ * rearranged, and `args` points into it.
  */
-bool client_parse(const struct client_usage *usage, int argc, char **argv, const char *words[CLIENT_MAX_WORDS], int *status);
+bool client_parse(const struct client_usage *usage, int argc, char **argv, struct client_args *args, int *status);
 
 /* Connects to the VM called `name`, or to the socket when it is a path. False when that failed and was said. */
 bool client_connect(const char *name, struct qmp_client **client);
@@ -50,15 +64,16 @@ void client_complain(const char *name, const struct fail *why);
 #define CLIENT_SIZE_MAX 24
 const char *client_size(char buf[CLIENT_SIZE_MAX], uint64_t bytes);
 
-/* What is known of a VM's memory; UINT64_MAX where the VM does not tell. */
-struct client_memory {
-	uint64_t ram_bytes, rss_bytes;
-	bool has_balloon;		     /* the rest means something */
-	uint64_t target_bytes, actual_bytes; /* taken from the guest */
-	bool driver_ok, stalled;
-};
+/* Parses a size as it is written in a spec: 0, or -errno as value_parse(). */
+int client_parse_size(const char *word, uint64_t *bytes, struct diag_list *diags);
 
-/* Asks for it, of QEMU in QEMU's way. 0, or -errno as qmp_client_call() with the reason in `why`. */
-int client_query_memory(struct qmp_client *client, struct client_memory *memory, struct fail *why);
+/* A copy of a text that a VM sent, for a column: what is not printable ASCII becomes '?', what is too long is cut. Returns buf. */
+const char *client_plain(char *buf, size_t size, const char *text);
+
+void client_sleep_ms(uint64_t ms);
+int64_t client_now_ms(void); /* CLOCK_MONOTONIC */
+
+/* Prints what is in `out` and ends the line; false when it cannot be written. Finishes `out`. */
+bool client_print_json(struct json_out *out);
 
 #endif

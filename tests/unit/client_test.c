@@ -2,72 +2,32 @@
 
 #include <CUnit/CUnit.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "cli/vm_client.h"
 #include "control/runtime_dir.h"
+#include "tests/unit/fakevm.h"
 #include "tests/unit/suite.h"
 
-#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
-#define EMPTY "{\"return\": {}}\r\n"
+#define GREETING FAKEVM_GREETING
+#define EMPTY FAKEVM_EMPTY
 
-/* ---- A server in a child that says what it is told -------------------- */
-
-static char path[64];
-static pid_t server;
 static struct qmp_client *client;
 static struct fail why;
 
-/* Says one text at the start and one for each thing that it hears; NULL ends. A text may be empty. */
-static void serve(int fd, const char *const *texts)
-{
-	char heard[1024];
-	int peer = accept(fd, NULL, NULL);
-
-	for (; *texts; texts++) {
-		/* In two pieces. */
-		size_t half = strlen(*texts) / 2;
-		send(peer, *texts, half, MSG_NOSIGNAL);
-		usleep(2000);
-		send(peer, *texts + half, strlen(*texts) - half, MSG_NOSIGNAL);
-		if (texts[1] && recv(peer, heard, sizeof heard, 0) <= 0)
-			break;
-	}
-}
-
 static int open_with(const char *const *texts)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	snprintf(path, sizeof path, "/tmp/client_test.%d", getpid());
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	unlink(path);
-	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-	CU_ASSERT_EQUAL_FATAL(listen(fd, 1), 0);
-	server = fork();
-	if (server == 0) {
-		serve(fd, texts);
-		_exit(0);
-	}
-	close(fd);
 	client = NULL;
-	return qmp_client_open(path, &client, &why);
+	return qmp_client_open(fakevm_start(texts), &client, &why);
 }
 
 static void end(void)
 {
 	qmp_client_close(client);
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
-	unlink(path);
+	fakevm_end();
 }
 
 /* ---- The client ------------------------------------------------------ */
@@ -145,113 +105,93 @@ static void nobody_there(void)
 	qmp_client_close(NULL);
 }
 
-/* ---- What subcommands make of it ------------------------------------- */
+/* ---- Hostile servers ------------------------------------------------- */
 
-static void memory_of_our_vms(void)
+static void check_flood(const char *text)
 {
-	static const char *const texts[] = {GREETING, EMPTY, "{\"return\":{\"base-memory\":1000000,\"plugged-memory\":0,\"x-ram-rss\":7}}\r\n",
-					    "{\"return\":{\"balloon-target\":4096,\"balloon-actual\":8192,\"driver-ok\":true,\"stalled\":true}}\r\n", NULL};
-	struct client_memory memory;
+	const char *line;
+	int ret = qmp_client_open(fakevm_start_flood(GREETING EMPTY, text), &client, &why);
 
-	CU_ASSERT_EQUAL_FATAL(open_with(texts), 0);
-	CU_ASSERT_EQUAL(client_query_memory(client, &memory, &why), 0);
-	CU_ASSERT(memory.ram_bytes == 1000000 && memory.rss_bytes == 7 && memory.has_balloon);
-	CU_ASSERT(memory.target_bytes == 4096 && memory.actual_bytes == 8192 && memory.driver_ok && memory.stalled);
+	CU_ASSERT_EQUAL(ret, 0);
+	if (ret == 0) {
+		ret = qmp_client_event(client, 10, &line, &why);
+		CU_ASSERT(ret == -ETIMEDOUT || ret == -EPROTO);
+	}
 	end();
 }
 
-static void memory_of_qemus(void)
+static void floods_have_an_end(void)
 {
-	static const char *const texts[] = {GREETING,
-					    EMPTY,
-					    "{\"return\": {\"base-memory\": 1000000, \"plugged-memory\": 0}}\r\n",
-					    "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command x-query-balloon has not been found\"}}\r\n",
-					    "{\"return\": {\"actual\": 900000}}\r\n",
-					    NULL};
-	struct client_memory memory;
+	time_t begin = time(NULL);
 
-	CU_ASSERT_EQUAL_FATAL(open_with(texts), 0);
-	CU_ASSERT_EQUAL(client_query_memory(client, &memory, &why), 0);
-	CU_ASSERT(memory.ram_bytes == 1000000 && memory.rss_bytes == UINT64_MAX && memory.has_balloon);
-	CU_ASSERT(memory.target_bytes == UINT64_MAX && memory.actual_bytes == 100000 && !memory.stalled);
+	check_flood("\n\n\n\n\n\n\n\n");
+	check_flood("{\"return\": {}}\n");
+	CU_ASSERT(time(NULL) - begin < 10);
+}
+
+static void too_many_events(void)
+{
+	CU_ASSERT_EQUAL_FATAL(qmp_client_open(fakevm_start_flood(GREETING EMPTY, "{\"event\": \"A\"}\n"), &client, &why), 0);
+	CU_ASSERT_EQUAL(qmp_client_call(client, "stop", NULL, NULL, &why), -ENOMEM);
 	end();
 }
 
-static void memory_without_a_balloon(void)
-{
-	static const char *const texts[] = {GREETING, EMPTY, "{\"return\":{\"base-memory\":1000000,\"plugged-memory\":0}}\r\n",
-					    "{\"error\":{\"class\":\"DeviceNotActive\",\"desc\":\"No balloon device has been activated\"}}\r\n", NULL};
-	struct client_memory memory;
+/* ---- Without waiting ------------------------------------------------- */
 
-	CU_ASSERT_EQUAL_FATAL(open_with(texts), 0);
-	CU_ASSERT_EQUAL(client_query_memory(client, &memory, &why), 0);
-	CU_ASSERT(memory.ram_bytes == 1000000 && !memory.has_balloon);
+/* Goes on until it is no -EAGAIN. */
+static int next(json_t **result)
+{
+	int ret;
+
+	while ((ret = qmp_client_next(client, result, &why)) == -EAGAIN)
+		usleep(1000);
+	return ret;
+}
+
+static void without_waiting(void)
+{
+	static const char *const texts[] = {GREETING "{\"event\": \"A\"}\r\n" EMPTY, "{\"return\": {\"x\": 1}}\r\n{\"event\": \"B\"}\r\n",
+					    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}\r\n", NULL};
+	json_t *result;
+
+	CU_ASSERT_EQUAL_FATAL(qmp_client_begin(fakevm_start(texts), &client, &why), 0);
+	CU_ASSERT_EQUAL(qmp_client_next(client, &result, &why), -EAGAIN);
+	usleep(20000); /* the server hears two things, not one */
+	CU_ASSERT_EQUAL(qmp_client_send(client, "a", NULL, &why), 0);
+	CU_ASSERT_EQUAL(next(&result), 0);
+	CU_ASSERT_EQUAL(qmp_client_member_u64(result, "x"), 1);
+	json_decref(result);
+	CU_ASSERT_EQUAL(qmp_client_send(client, "b", NULL, &why), 0);
+	CU_ASSERT_EQUAL(next(&result), -EREMOTEIO);
+	CU_ASSERT_STRING_EQUAL(why.text, "no");
+	CU_ASSERT_EQUAL(next(&result), -ECONNRESET);
 	end();
 }
 
-static void check_size(uint64_t bytes, const char *expected)
+static void without_waiting_for_what_is_no_vm(void)
 {
-	char buf[CLIENT_SIZE_MAX];
-
-	CU_ASSERT_STRING_EQUAL(client_size(buf, bytes), expected);
-}
-
-static void sizes_for_people(void)
-{
-	check_size(0, "0");
-	check_size(1023, "1023");
-	check_size(1024, "1K");
-	check_size(1536, "1.5K");
-	check_size(512ULL << 20, "512M");
-	check_size((1ULL << 30) - 1, "1023.9M");
-	check_size(3ULL << 30, "3G");
-	check_size(1ULL << 60, "1E");
-	check_size(UINT64_MAX - 1, "15.9E");
-	check_size(UINT64_MAX, "-");
-}
-
-static bool parses(char **argv, const char *words[CLIENT_MAX_WORDS], bool *flag, uint64_t *seconds, int *status)
-{
-	bool wait = false;
-	const struct client_option options[] = {{"--force", flag, NULL, "x"}, {"--wait", &wait, seconds, "x"}, {.name = NULL}};
-	const struct client_usage usage = {.arguments = "", .about = "", .min_words = 1, .max_words = 2, .options = options};
-	int argc = 0;
-
-	while (argv[argc])
-		argc++;
-	*flag = false;
-	return client_parse(&usage, argc, argv, words, status);
-}
-
-static void arguments(void)
-{
-	static char *good[][6] = {
-		{"x", "vm", "1G", "--force", "--wait=5", NULL}, {"x", "--wait=5", "vm", "--force", "1G", NULL}, {"x", "--wait=5", "--force", "--", "vm", "1G"}};
-	static char *bad[][6] = {{"x", NULL},
-				 {"x", "vm", "1G", "more", NULL},
-				 {"x", "vm", "--nope", NULL},
-				 {"x", "vm", "--force=1", NULL},
-				 {"x", "vm", "--wait=", NULL},
-				 {"x", "vm", "--wait=-1", NULL},
-				 {"x", "vm", "--wait=5s", NULL},
-				 {"x", "vm", "--wait=99999999999999999999", NULL}};
-	const char *words[CLIENT_MAX_WORDS];
-	uint64_t seconds = 0;
-	bool force;
-	int status = 0;
+	static const char *const ssh[] = {"SSH-2.0-OpenSSH_9.2p1\r\n", "", NULL};
+	static const char *const other[] = {"{\"hello\": 1}\r\n", "", NULL};
+	static const char *const unwilling[] = {GREETING "{\"error\": {}}\r\n", "", NULL};
+	static const char *const *const all[] = {ssh, other, unwilling};
+	json_t *result;
 
 	for (size_t i = 0; i < 3; i++) {
-		char *argv[7] = {good[i][0], good[i][1], good[i][2], good[i][3], good[i][4], good[i][5], NULL};
-		CU_ASSERT_TRUE(parses(argv, words, &force, &seconds, &status));
-		CU_ASSERT_STRING_EQUAL(words[0], "vm");
-		CU_ASSERT_STRING_EQUAL(words[1], "1G");
-		CU_ASSERT_TRUE(force);
-		CU_ASSERT_EQUAL(seconds, 5);
+		CU_ASSERT_EQUAL_FATAL(qmp_client_begin(fakevm_start(all[i]), &client, &why), 0);
+		CU_ASSERT_EQUAL(next(&result), -EPROTO);
+		end();
 	}
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		CU_ASSERT_FALSE(parses(bad[i], words, &force, &seconds, &status));
-		CU_ASSERT_EQUAL(status, 2);
-	}
+	CU_ASSERT_EQUAL(qmp_client_begin("/nowhere/x.sock", &client, &why), -ENOENT);
+}
+
+static void a_flood_is_taken_in_pieces(void)
+{
+	json_t *result;
+
+	CU_ASSERT_EQUAL_FATAL(qmp_client_begin(fakevm_start_flood(GREETING EMPTY, "{\"event\": \"A\"}\n"), &client, &why), 0);
+	for (int i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(qmp_client_next(client, &result, &why), -EAGAIN);
+	end();
 }
 
 /* ---- Finding VMs ----------------------------------------------------- */
@@ -304,11 +244,11 @@ static const struct test_case cases[] = {
 	{"waits have an end", waits_have_an_end},
 	{"who does not speak QMP", who_does_not_speak_qmp},
 	{"nobody there", nobody_there},
-	{"memory of our VMs", memory_of_our_vms},
-	{"memory of QEMU's", memory_of_qemus},
-	{"memory without a balloon", memory_without_a_balloon},
-	{"sizes for people", sizes_for_people},
-	{"arguments", arguments},
+	{"floods have an end", floods_have_an_end},
+	{"too many events", too_many_events},
+	{"without waiting", without_waiting},
+	{"without waiting for what is no VM", without_waiting_for_what_is_no_vm},
+	{"a flood is taken in pieces", a_flood_is_taken_in_pieces},
 	{"running VMs are listed", running_vms_are_listed},
 };
 

@@ -51,7 +51,11 @@
 	X(cpuid) \
 	X(sandbox) \
 	X(jail) \
-	X(client)
+	X(client) \
+	X(vm_client) \
+	X(vm_state) \
+	X(vm_poll) \
+	X(progress)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
