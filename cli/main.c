@@ -10,6 +10,7 @@
 #include "cli/events.h"
 #include "cli/hint.h"
 #include "cli/list.h"
+#include "cli/metrics.h"
 #include "cli/run.h"
 #include "cli/stats.h"
 #include "cli/stop.h"
@@ -34,6 +35,7 @@ static const struct command commands[] = {
 	{"stats", cmd_stats, "NAME [options]", "show what a guest reports of its memory"},
 	{"hint", cmd_hint, "NAME", "have a guest name its free pages, and take them back"},
 	{"events", cmd_events, "NAME", "print a VM's events as they happen"},
+	{"metrics", cmd_metrics, "[NAME...]", "print figures of the running VMs for Prometheus"},
 	{"stop", cmd_stop, "NAME [--force]", "power a VM down"},
 };
 

@@ -55,7 +55,8 @@
 	X(vm_client) \
 	X(vm_state) \
 	X(vm_poll) \
-	X(progress)
+	X(progress) \
+	X(metrics_text)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
