@@ -102,13 +102,16 @@ int cmd_list(int argc, char **argv)
 	};
 	struct client_args args;
 	struct vm_poll **vms;
+	struct fail why;
 	int status;
 
 	if (!client_parse(&usage, argc, argv, &args, &status))
 		return status;
-	ssize_t n = vm_poll_list(&args, &vms);
-	if (n < 0)
+	ssize_t n = vm_poll_list(&args, &vms, &why);
+	if (n < 0) {
+		fail_log(&why);
 		return COMMAND_FAILED;
+	}
 	vm_poll_round(vms, (size_t)n);
 	if (!json)
 		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, "NAME", "PID", "STATUS", "RAM", "TARGET", "ACTUAL", "RSS", "NOTE");

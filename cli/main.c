@@ -14,6 +14,7 @@
 #include "cli/run.h"
 #include "cli/stats.h"
 #include "cli/stop.h"
+#include "cli/top.h"
 #include "cli/version.h"
 #include "parser/suggest.h"
 #include "util/log.h"
@@ -35,6 +36,7 @@ static const struct command commands[] = {
 	{"stats", cmd_stats, "NAME [options]", "show what a guest reports of its memory"},
 	{"hint", cmd_hint, "NAME", "have a guest name its free pages, and take them back"},
 	{"events", cmd_events, "NAME", "print a VM's events as they happen"},
+	{"top", cmd_top, "[NAME...]", "show the running VMs on the terminal, with keys to move their balloons"},
 	{"metrics", cmd_metrics, "[NAME...]", "print figures of the running VMs for Prometheus"},
 	{"stop", cmd_stop, "NAME [--force]", "power a VM down"},
 };

@@ -49,6 +49,7 @@ int cmd_metrics(int argc, char **argv)
 	};
 	struct client_args args;
 	struct vm_poll **polls;
+	struct fail why;
 	int status;
 
 	if (!client_parse(&usage, argc, argv, &args, &status))
@@ -57,9 +58,11 @@ int cmd_metrics(int argc, char **argv)
 		log_line(LOG_LEVEL_ERROR, NULL, "%s: the format is openmetrics or prometheus, not '%s'", argv[0], format);
 		return COMMAND_USAGE;
 	}
-	ssize_t n = vm_poll_list(&args, &polls);
-	if (n < 0)
+	ssize_t n = vm_poll_list(&args, &polls, &why);
+	if (n < 0) {
+		fail_log(&why);
 		return COMMAND_FAILED;
+	}
 	vm_poll_round(polls, (size_t)n);
 	client_sleep_ms(STATS_MS);
 	vm_poll_round(polls, (size_t)n);

@@ -24,7 +24,7 @@ struct vm_poll {
 	bool has_answers;
 	json_t *answers[VM_N_ANSWERS]; /* of the last round */
 	json_t *coming[VM_N_ANSWERS];  /* of this one, so far */
-	char objection[128];
+	char objection[VM_POLL_OBJECTION_MAX];
 };
 
 static void drop(json_t *values[VM_N_ANSWERS])
@@ -185,9 +185,11 @@ json_t *const *vm_poll_answers(const struct vm_poll *poll)
 	return poll->has_answers ? poll->answers : NULL;
 }
 
-const char *vm_poll_objection(const struct vm_poll *poll)
+bool vm_poll_take_objection(struct vm_poll *poll, char text[VM_POLL_OBJECTION_MAX])
 {
-	return poll->objection;
+	memcpy(text, poll->objection, sizeof poll->objection);
+	poll->objection[0] = '\0';
+	return *text;
 }
 
 /* ---- Many ------------------------------------------------------------ */
@@ -245,18 +247,16 @@ static int fill(struct listing *list, const struct client_args *args, struct fai
 	return ret;
 }
 
-ssize_t vm_poll_list(const struct client_args *args, struct vm_poll ***polls)
+ssize_t vm_poll_list(const struct client_args *args, struct vm_poll ***polls, struct fail *why)
 {
 	struct listing list = {.n = 0};
-	struct fail why;
-	int ret = fill(&list, args, &why);
+	int ret = fill(&list, args, why);
 
 	free(list.running);
 	if (ret == 0) {
 		*polls = list.polls;
 		return (ssize_t)list.n;
 	}
-	fail_log(&why);
 	vm_poll_destroy_all(list.polls, list.n);
 	return ret;
 }

@@ -50,15 +50,16 @@ bool vm_poll_is_silent(const struct vm_poll *poll);
 /* The last answers, see vm_state.h; NULL before the first and after a failure. */
 json_t *const *vm_poll_answers(const struct vm_poll *poll);
 
-/* What it said against the last vm_poll_set_left(), "" for nothing. */
-const char *vm_poll_objection(const struct vm_poll *poll);
+/* Whether it said something against a vm_poll_set_left(), and what: printable ASCII. It is told once. */
+#define VM_POLL_OBJECTION_MAX 128
+bool vm_poll_take_objection(struct vm_poll *poll, char text[VM_POLL_OBJECTION_MAX]);
 
 /*
  * The VMs that `args` names, or all that run when it names none. A name that
  * does not run is one that is silent; a name twice is one VM. The array and
- * what is in it are the caller's. Returns how many, or -errno after saying why.
+ * what is in it are the caller's. Returns how many, or -errno with the reason in `why`.
  */
-ssize_t vm_poll_list(const struct client_args *args, struct vm_poll ***polls);
+ssize_t vm_poll_list(const struct client_args *args, struct vm_poll ***polls, struct fail *why);
 void vm_poll_destroy_all(struct vm_poll **polls, size_t n);
 
 /* Asks them all, and waits until each has answered or is silent. */

@@ -56,7 +56,8 @@
 	X(vm_state) \
 	X(vm_poll) \
 	X(progress) \
-	X(metrics_text)
+	X(metrics_text) \
+	X(top)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;

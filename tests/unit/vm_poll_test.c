@@ -82,17 +82,20 @@ static void target_and_objection(void)
 {
 	static const char *const texts[] = {FAKEVM_GREETING FAKEVM_EMPTY ROUND, "", ERROR, ROUND, "", NULL};
 	struct vm_poll *poll = vm_poll_create("x", 0, fakevm_start(texts));
+	char text[VM_POLL_OBJECTION_MAX];
 
 	CU_ASSERT_FALSE(vm_poll_set_left(poll, 4096)); /* not connected yet */
 	vm_poll_ask(poll);
 	CU_ASSERT_TRUE(take(poll));
-	CU_ASSERT_STRING_EQUAL(vm_poll_objection(poll), "");
+	CU_ASSERT_FALSE(vm_poll_take_objection(poll, text));
 	usleep(20000); /* the server hears things one by one */
 	CU_ASSERT_TRUE(vm_poll_set_left(poll, 4096));
 	usleep(20000);
 	vm_poll_ask(poll);
 	CU_ASSERT_TRUE(take(poll));
-	CU_ASSERT_STRING_EQUAL(vm_poll_objection(poll), "never heard ?[2J of it");
+	CU_ASSERT_TRUE(vm_poll_take_objection(poll, text));
+	CU_ASSERT_STRING_EQUAL(text, "never heard ?[2J of it");
+	CU_ASSERT_FALSE(vm_poll_take_objection(poll, text));
 	check_state(poll);
 	fakevm_end();
 	CU_ASSERT_FALSE(take(poll));
