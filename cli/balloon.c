@@ -14,7 +14,8 @@
 #include "util/log.h"
 
 #define POLL_MS 200
-#define LINE_MS 1000 /* between lines when there is no terminal to draw on */
+#define LINE_MS 1000 /* between lines when there is no terminal to draw on; also: what stands still for so long is explained */
+#define ASK_MS 500   /* standing still for so long, the guest is asked for what it has left */
 #define FIRST_POLL_MS 10
 
 /* A request as the command line has it. */
@@ -170,7 +171,8 @@ static bool explain(struct wait *wait, const struct vm_state *state, int64_t now
 	struct fail why;
 	int ret = 0;
 
-	if (progress_idle_ms(&wait->progress, now_ms) < LINE_MS) {
+	int64_t idle_ms = progress_idle_ms(&wait->progress, now_ms);
+	if (idle_ms < ASK_MS) {
 		wait->is_explained = false;
 		return true;
 	}
@@ -181,7 +183,7 @@ static bool explain(struct wait *wait, const struct vm_state *state, int64_t now
 		client_complain(wait->request->name, &why);
 		return false;
 	}
-	if (wait->is_explained || !(state->stalled || !state->driver_ok || strcmp(state->status, "running") != 0))
+	if (wait->is_explained || idle_ms < LINE_MS || !(state->stalled || !state->driver_ok || strcmp(state->status, "running") != 0))
 		return true;
 	end_line(wait);
 	fprintf(stderr, "%s: %s\n", wait->request->name, vm_state_reason(state, wait->progress.to, reason));
