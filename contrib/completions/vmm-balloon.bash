@@ -70,12 +70,17 @@ _vmm_balloon_string() {
 	esac
 }
 
-# Completes the value $2 of the option $1.
+# Completes the value $2 of the option $1 of $command.
 _vmm_balloon_value() {
 	local driver
 	case $1 in
 	--kernel | --initramfs | --qmp) COMPREPLY=($(compgen -f -P "$3" -- "$2")) ;;
-	--format) COMPREPLY=($(compgen -W 'yaml json' -P "$3" -- "$2")) ;;
+	--format)
+		case $command in
+		metrics) COMPREPLY=($(compgen -W 'openmetrics prometheus' -P "$3" -- "$2")) ;;
+		*) COMPREPLY=($(compgen -W 'yaml json' -P "$3" -- "$2")) ;;
+		esac
+		;;
 	--device)
 		case $2 in
 		*,*)
@@ -97,7 +102,7 @@ _vmm_balloon_argument() {
 		;;
 	devices) COMPREPLY=($(compgen -W "$(_vmm_balloon_drivers)" -- "$2")) ;;
 	help) COMPREPLY=($(compgen -W "$(_vmm_balloon_commands)" -- "$2")) ;;
-	list | doctor) ;;
+	doctor) ;;
 	*) COMPREPLY=($(compgen -W "$(_vmm_balloon_vms)" -- "$2")) ;;
 	esac
 }

@@ -62,17 +62,18 @@ _vmm_balloon_device() {
 
 # Options of the command with how to complete their values.
 _vmm_balloon_options() {
-	local line name rest
+	local line name rest formats='yaml json'
 	local -a specs
+	[[ $1 == metrics ]] && formats='openmetrics prometheus'
 	for line in ${(f)"$(vmm-balloon help $1 2>/dev/null)"}; do
 		[[ $line =~ '^  (-[a-zA-Z], )?(--[a-z-]+)(\[=[^]]*\])?( [^ ]+)?( +(.*))?$' ]] || continue
 		name=$match[2] rest=${${match[6]:-$name}//[\[\]:]/ }
 		case $name in
 		--kernel | --initramfs | --qmp) specs+=("${name}[$rest]:file:_files") ;;
-		--format) specs+=("${name}[$rest]:format:(yaml json)") ;;
+		--format) specs+=("${name}[$rest]:format:($formats)") ;;
 		--device) specs+=("*${name}[$rest]:device:_vmm_balloon_device") ;;
 		--name | --cmdline | --user | --group) specs+=("${name}[$rest]:text:") ;;
-		--help | --schema | --verbose) specs+=("${name}[$rest]") ;;
+		--help | --schema | --verbose | --json) specs+=("${name}[$rest]") ;;
 		*)
 			if [[ -n $match[4] ]]; then
 				specs+=("*${name}[$rest]:properties:{_vmm_balloon_string $name}")
@@ -95,7 +96,8 @@ _vmm_balloon() {
 	run | config) _arguments $reply '1:spec:_files -g "*.(yaml|yml|json)"' ;;
 	devices) _arguments $reply '1:driver:_vmm_balloon_drivers' ;;
 	help) _arguments '1:command:_vmm_balloon_commands' ;;
-	list | doctor) _arguments $reply ;;
+	doctor) _arguments $reply ;;
+	list | top | metrics) _arguments $reply '*:running VM:_vmm_balloon_vms' ;;
 	*) _arguments $reply '1:running VM:_vmm_balloon_vms' '*:argument:' ;;
 	esac
 }

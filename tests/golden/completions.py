@@ -39,7 +39,14 @@ CASES = [
     ("vmm-balloon stop ", ["web-1"], ["spec.yaml"]),
     ("vmm-balloon stop --force we", ["web-1"], []),
     ("vmm-balloon balloon --wait=5 ", ["web-1"], []),
-    ("vmm-balloon balloon web-1 --", ["--wait"], ["--memory"]),
+    ("vmm-balloon balloon web-1 --", ["--wait", "--json", "--qmp"], ["--memory"]),
+    ("vmm-balloon hint ", ["web-1"], []),
+    ("vmm-balloon list web-1 ", ["web-1"], ["spec.yaml"]),
+    ("vmm-balloon top --", ["--qmp"], ["--json"]),
+    ("vmm-balloon metrics --format ", ["openmetrics", "prometheus"], ["yaml", "web-1"]),
+    ("vmm-balloon metrics --format=o", ["openmetrics"], ["prometheus"]),
+    ("vmm-balloon metrics --qmp s", ["spec.yaml"], ["web-1"]),
+    ("vmm-balloon m", ["metrics"], ["top"]),
 ]
 
 SCRIPT = """
