@@ -93,12 +93,6 @@ static bool show_text(const struct request *request, const struct vm_state *stat
 	return fflush(stdout) == 0;
 }
 
-static void member_unless_unknown(struct json_out *out, const char *key, uint64_t value)
-{
-	if (value != UINT64_MAX)
-		json_out_member_u64(out, key, value);
-}
-
 /* What is not known is left out. */
 static bool show_json(const struct request *request, const struct vm_state *state)
 {
@@ -109,16 +103,16 @@ static bool show_json(const struct request *request, const struct vm_state *stat
 	json_out_open(&out, '{');
 	json_out_member_string(&out, "name", request->name);
 	json_out_member_string(&out, "status", state->status);
-	member_unless_unknown(&out, "ram", state->ram_bytes);
-	member_unless_unknown(&out, "ram-rss", state->rss_bytes);
-	member_unless_unknown(&out, "balloon-target", state->target_bytes);
-	member_unless_unknown(&out, "balloon-actual", state->actual_bytes);
+	client_member_u64(&out, "ram", state->ram_bytes);
+	client_member_u64(&out, "ram-rss", state->rss_bytes);
+	client_member_u64(&out, "balloon-target", state->target_bytes);
+	client_member_u64(&out, "balloon-actual", state->actual_bytes);
 	if (state->tells_all) {
 		json_out_member_bool(&out, "driver-ok", state->driver_ok);
 		json_out_member_bool(&out, "stalled", state->stalled);
-		member_unless_unknown(&out, "oom-deflations", state->oom_deflations);
-		member_unless_unknown(&out, "guest-free", state->free_bytes);
-		member_unless_unknown(&out, "guest-available", state->available_bytes);
+		client_member_u64(&out, "oom-deflations", state->oom_deflations);
+		client_member_u64(&out, "guest-free", state->free_bytes);
+		client_member_u64(&out, "guest-available", state->available_bytes);
 	}
 	if (is_on_its_way(state))
 		json_out_member_string(&out, "reason", vm_state_reason(state, state->target_bytes, reason));

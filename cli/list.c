@@ -9,17 +9,6 @@
 
 #define NAME_WIDTH 20
 
-static const char *note_of(const struct vm_state *state)
-{
-	if (!state->has_balloon)
-		return "no balloon";
-	if (!state->tells_all)
-		return "QEMU";
-	if (!state->driver_ok)
-		return "no driver";
-	return state->stalled ? "stalled" : "";
-}
-
 static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 {
 	char name[64], pid[16] = "-", ram[CLIENT_SIZE_MAX], target[CLIENT_SIZE_MAX], actual[CLIENT_SIZE_MAX], rss[CLIENT_SIZE_MAX];
@@ -29,25 +18,20 @@ static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 		snprintf(pid, sizeof pid, "%d", (int)vm_poll_pid(vm));
 	if (state)
 		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
-		       client_size(target, state->target_bytes), client_size(actual, state->actual_bytes), client_size(rss, state->rss_bytes), note_of(state));
+		       client_size(target, state->target_bytes), client_size(actual, state->actual_bytes), client_size(rss, state->rss_bytes),
+		       vm_state_note(state));
 	else
 		printf("%-*s %8s  does not answer\n", NAME_WIDTH, name, pid);
-}
-
-static void member_unless_unknown(struct json_out *out, const char *key, uint64_t value)
-{
-	if (value != UINT64_MAX)
-		json_out_member_u64(out, key, value);
 }
 
 static void put_state(struct json_out *out, const struct vm_state *state)
 {
 	json_out_member_string(out, "status", state->status);
-	member_unless_unknown(out, "ram", state->ram_bytes);
-	member_unless_unknown(out, "ram-rss", state->rss_bytes);
+	client_member_u64(out, "ram", state->ram_bytes);
+	client_member_u64(out, "ram-rss", state->rss_bytes);
 	json_out_member_bool(out, "has-balloon", state->has_balloon);
-	member_unless_unknown(out, "balloon-target", state->target_bytes);
-	member_unless_unknown(out, "balloon-actual", state->actual_bytes);
+	client_member_u64(out, "balloon-target", state->target_bytes);
+	client_member_u64(out, "balloon-actual", state->actual_bytes);
 	if (!state->tells_all)
 		return;
 	json_out_member_bool(out, "driver-ok", state->driver_ok);

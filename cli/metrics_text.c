@@ -177,18 +177,29 @@ static const json_t *single_value(const struct text *text)
 	}
 }
 
+static void put_faults(const struct text *text, const char *queue_name, json_t *faults)
+{
+	const char *fault;
+	json_t *count;
+
+	json_object_foreach(faults, fault, count)
+	{
+		put_sample(text, count, queue_name, fault);
+	}
+}
+
 static void put_queues(const struct text *text)
 {
 	json_t *queues = json_object_get(text->vm->answers[VM_ANSWER_X_BALLOON], "queues");
-	json_t *queue, *count;
-	const char *queue_name, *fault;
+	const char *queue_name;
+	json_t *queue;
 
 	json_object_foreach(queues, queue_name, queue)
 	{
 		if (text->family->source == FROM_QUEUES)
 			put_sample(text, json_object_get(queue, text->family->member), queue_name, NULL);
 		else
-			json_object_foreach(json_object_get(queue, "faults"), fault, count) put_sample(text, count, queue_name, fault);
+			put_faults(text, queue_name, json_object_get(queue, "faults"));
 	}
 }
 

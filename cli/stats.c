@@ -148,11 +148,8 @@ static bool print_json(const struct request *request, uint64_t updated_s, const 
 	json_out_member_u64(&out, "last-update", updated_s);
 	json_out_key(&out, "stats");
 	json_out_open(&out, '{');
-	for (size_t i = 0; i < N_STATS; i++) {
-		uint64_t value = qmp_client_member_u64(values, stats[i].key);
-		if (value != UINT64_MAX)
-			json_out_member_u64(&out, stats[i].key, value);
-	}
+	for (size_t i = 0; i < N_STATS; i++)
+		client_member_u64(&out, stats[i].key, qmp_client_member_u64(values, stats[i].key));
 	json_out_close(&out, '}');
 	json_out_close(&out, '}');
 	return client_print_json(&out);

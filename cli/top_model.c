@@ -33,7 +33,7 @@ struct top_vm *top_model_find(const struct top_model *model, const char *name, p
 
 struct top_vm *top_model_add(struct top_model *model, const char *name, pid_t pid)
 {
-	struct top_vm **vms = realloc(model->vms, (model->n + 1) * sizeof *vms);
+	struct top_vm **vms = realloc(model->vms, (model->n + 1) * sizeof(struct top_vm *));
 	struct top_vm *vm = vms ? calloc(1, sizeof *vm) : NULL;
 	size_t at = 0;
 
@@ -48,7 +48,7 @@ struct top_vm *top_model_add(struct top_model *model, const char *name, pid_t pi
 	vm->pid = pid;
 	while (at < model->n && strcmp(model->vms[at]->name, name) <= 0)
 		at++;
-	memmove(&model->vms[at + 1], &model->vms[at], (model->n - at) * sizeof *model->vms);
+	memmove(&model->vms[at + 1], &model->vms[at], (model->n - at) * sizeof(struct top_vm *));
 	model->vms[at] = vm;
 	if (model->n > 0 && model->selected >= at)
 		model->selected++;
@@ -62,7 +62,7 @@ void top_model_remove(struct top_model *model, struct top_vm *vm)
 		if (model->vms[i] != vm)
 			continue;
 		model->n--;
-		memmove(&model->vms[i], &model->vms[i + 1], (model->n - i) * sizeof *model->vms);
+		memmove(&model->vms[i], &model->vms[i + 1], (model->n - i) * sizeof(struct top_vm *));
 		if (model->selected > i || (model->selected == model->n && model->n > 0))
 			model->selected--;
 		destroy(vm);

@@ -113,13 +113,7 @@ static const char *note_of(const struct top_vm *vm)
 		return "";
 	if (strcmp(state->status, "running") != 0)
 		return state->status;
-	if (!state->has_balloon)
-		return "no balloon";
-	if (!state->tells_all)
-		return "QEMU";
-	if (!state->driver_ok)
-		return "no driver";
-	return state->stalled ? "stalled" : "";
+	return vm_state_note(state);
 }
 
 const char *top_row(const struct top_layout *layout, const struct top_vm *vm, int64_t now_ms, char buf[TOP_LINE_MAX])

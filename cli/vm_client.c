@@ -219,10 +219,18 @@ const char *client_plain(char *buf, size_t size, const char *text)
 {
 	size_t len = strnlen(text, size - 1);
 
+	memcpy(buf, text, len);
 	for (size_t i = 0; i < len; i++)
-		buf[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+		if (buf[i] < ' ' || buf[i] > '~')
+			buf[i] = '?';
 	buf[len] = '\0';
 	return buf;
+}
+
+void client_member_u64(struct json_out *out, const char *key, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		json_out_member_u64(out, key, value);
 }
 
 bool client_print_json(struct json_out *out)

@@ -73,6 +73,9 @@ const char *client_plain(char *buf, size_t size, const char *text);
 void client_sleep_ms(uint64_t ms);
 int64_t client_now_ms(void); /* CLOCK_MONOTONIC */
 
+/* A member of an object, left out when the value is UINT64_MAX: not known. */
+void client_member_u64(struct json_out *out, const char *key, uint64_t value);
+
 /* Prints what is in `out` and ends the line; false when it cannot be written. Finishes `out`. */
 bool client_print_json(struct json_out *out);
 

@@ -1,5 +1,6 @@
 #include "cli/vm_poll.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -204,9 +205,11 @@ struct listing {
 
 static int add(struct listing *list, const char *name, pid_t pid, const char *socket_path, struct fail *why)
 {
-	for (size_t i = 0; i < list->n; i++)
+	for (size_t i = 0; i < list->n; i++) {
+		assert(list->polls[i]);
 		if (strcmp(list->polls[i]->socket_path, socket_path) == 0)
 			return 0;
+	}
 	list->polls[list->n] = vm_poll_create(name, pid, socket_path);
 	if (!list->polls[list->n])
 		return fail(why, ENOMEM, "cannot ask the VMs");
@@ -230,12 +233,14 @@ static int add_named(struct listing *list, const char *name, struct fail *why)
 static int fill(struct listing *list, const struct client_args *args, struct fail *why)
 {
 	ssize_t n = runtime_dir_list(&list->running, why);
-	int ret = n < 0 ? (int)n : 0;
+	int ret = 0;
 
-	list->n_running = n < 0 ? 0 : (size_t)n;
-	list->polls = calloc(list->n_running + args->n_words + 1, sizeof *list->polls);
-	if (ret == 0 && !list->polls)
-		ret = fail(why, ENOMEM, "cannot ask the VMs");
+	if (n < 0)
+		return (int)n;
+	list->n_running = (size_t)n;
+	list->polls = calloc(list->n_running + args->n_words + 1, sizeof(struct vm_poll *));
+	if (!list->polls)
+		return fail(why, ENOMEM, "cannot ask the VMs");
 	for (size_t i = 0; i < args->n_words && ret == 0; i++)
 		ret = add_named(list, args->words[i], why);
 	if (*args->qmp_path && ret == 0)

@@ -89,6 +89,17 @@ int vm_state_query(struct qmp_client *client, struct vm_state *state, struct fai
 	return ret;
 }
 
+const char *vm_state_note(const struct vm_state *state)
+{
+	if (!state->has_balloon)
+		return "no balloon";
+	if (!state->tells_all)
+		return "QEMU";
+	if (!state->driver_ok)
+		return "no driver";
+	return state->stalled ? "stalled" : "";
+}
+
 /* ---- Why it is not there --------------------------------------------- */
 
 /* Linux says "Out of puff" in its log when it finds no page to give. */

@@ -33,6 +33,9 @@ void vm_state_read(struct vm_state *state, json_t *const answers[VM_N_ANSWERS]);
 /* Asks, one command after the other. 0, or -errno as qmp_client_call() with the reason in `why`; never -EREMOTEIO. */
 int vm_state_query(struct qmp_client *client, struct vm_state *state, struct fail *why);
 
+/* A word or two for a table on what is special about the balloon: "stalled", "no driver"; "" for nothing. */
+const char *vm_state_note(const struct vm_state *state);
+
 /* Why the balloon is not at its target, as far as the VM tells: a clause without a full stop. `to_bytes`: where it is to go. Returns buf. */
 #define VM_STATE_REASON_MAX 200
 const char *vm_state_reason(const struct vm_state *state, uint64_t to_bytes, char buf[VM_STATE_REASON_MAX]);

@@ -19,8 +19,9 @@ SECONDS = 60
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
-def environment(context, **more):
-    return {**os.environ, "XDG_RUNTIME_DIR": context.folder, "LC_ALL": "C.UTF-8", **more}
+def environment(context):
+    """A sanitizer that finds something ends the program with a status of its own."""
+    return {**os.environ, "XDG_RUNTIME_DIR": context.folder, "LC_ALL": "C.UTF-8", "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99"}
 
 
 class Result:

@@ -45,9 +45,7 @@ static char *written(enum metrics_format format)
 
 static void has(const char *text, const char *part)
 {
-	if (strstr(text, part))
-		CU_PASS("there")
-	else
+	if (!strstr(text, part))
 		CU_FAIL(part);
 }
 

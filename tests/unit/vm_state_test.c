@@ -13,6 +13,11 @@
 #define NO_COMMAND "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"The command x-query-balloon has not been found\"}}\r\n"
 #define LEFT "{\"return\":{\"actual\":900000}}\r\n"
 
+static const char told_by_ours[] =
+	"{\"return\":{\"balloon-target\":4096,\"balloon-actual\":8192,\"driver-ok\":true,\"stalled\":true,\"oom-deflations\":3,"
+	"\"negotiated-features\":[\"deflate-on-oom\",\"statistics\"],\"guest-stats\":{\"last-update\":5,\"stats\":{\"stat-free-memory\":11,"
+	"\"stat-available-memory\":18446744073709551615}}}}\r\n";
+
 static struct vm_state state;
 
 static int query(const char *const *texts)
@@ -29,16 +34,7 @@ static int query(const char *const *texts)
 
 static void ours(void)
 {
-	static const char *const texts[] = {
-		FAKEVM_GREETING,
-		FAKEVM_EMPTY,
-		STATUS,
-		MEMORY,
-		"{\"return\":{\"balloon-target\":4096,\"balloon-actual\":8192,\"driver-ok\":true,\"stalled\":true,\"oom-deflations\":3,"
-		"\"negotiated-features\":[\"deflate-on-oom\",\"statistics\"],\"guest-stats\":{\"last-update\":5,\"stats\":{\"stat-free-memory\":11,"
-		"\"stat-available-memory\":18446744073709551615}}}}\r\n",
-		LEFT,
-		NULL};
+	static const char *const texts[] = {FAKEVM_GREETING, FAKEVM_EMPTY, STATUS, MEMORY, told_by_ours, LEFT, NULL};
 
 	CU_ASSERT_EQUAL(query(texts), 0);
 	CU_ASSERT_STRING_EQUAL(state.status, "running");
