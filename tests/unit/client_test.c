@@ -122,9 +122,11 @@ static void check_flood(const char *text)
 
 static void floods_have_an_end(void)
 {
+	static char newlines[65536]; /* so many at once that the client always finds more */
 	time_t begin = time(NULL);
 
-	check_flood("\n\n\n\n\n\n\n\n");
+	memset(newlines, '\n', sizeof newlines - 1);
+	check_flood(newlines);
 	check_flood("{\"return\": {}}\n");
 	CU_ASSERT(time(NULL) - begin < 10);
 }
