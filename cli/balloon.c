@@ -177,7 +177,7 @@ static bool explain(struct wait *wait, const struct vm_state *state, int64_t now
 		client_complain(wait->request->name, &why);
 		return false;
 	}
-	if (wait->is_explained || idle_ms < LINE_MS || !(state->stalled || !state->driver_ok || strcmp(state->status, "running") != 0))
+	if (wait->is_explained || idle_ms < LINE_MS || !(state->stalled || state->suspended || !state->driver_ok || strcmp(state->status, "running") != 0))
 		return true;
 	end_line(wait);
 	fprintf(stderr, "%s: %s\n", wait->request->name, vm_state_reason(state, wait->progress.to, reason));

@@ -36,6 +36,7 @@ static void read_ours(struct vm_state *state, const json_t *balloon)
 	state->actual_bytes = qmp_client_member_u64(balloon, "balloon-actual");
 	state->driver_ok = json_is_true(json_object_get(balloon, "driver-ok"));
 	state->stalled = json_is_true(json_object_get(balloon, "stalled"));
+	state->suspended = json_is_true(json_object_get(balloon, "suspended"));
 	state->reports_stats = has_feature(balloon, "statistics");
 	state->oom_deflations = qmp_client_member_u64(balloon, "oom-deflations");
 	stats = json_object_get(stats, "stats");
@@ -97,6 +98,8 @@ const char *vm_state_note(const struct vm_state *state)
 		return "QEMU";
 	if (!state->driver_ok)
 		return "no driver";
+	if (state->suspended)
+		return "suspended";
 	return state->stalled ? "stalled" : "";
 }
 
@@ -128,6 +131,8 @@ const char *vm_state_reason(const struct vm_state *state, uint64_t to_bytes, cha
 		snprintf(buf, VM_STATE_REASON_MAX, "this VM is QEMU's, which does not tell what its balloon is at");
 	else if (!state->driver_ok)
 		snprintf(buf, VM_STATE_REASON_MAX, "the guest has no balloon driver, or not yet");
+	else if (state->suspended)
+		snprintf(buf, VM_STATE_REASON_MAX, "the guest has the balloon suspended");
 	else if (!state->stalled)
 		snprintf(buf, VM_STATE_REASON_MAX, "the guest is still at it");
 	else if (to_bytes > state->actual_bytes)

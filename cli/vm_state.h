@@ -22,7 +22,7 @@ struct vm_state {
 	bool has_balloon;		     /* the rest means something */
 	bool tells_all;			     /* it is not QEMU: what follows `actual_bytes` means something */
 	uint64_t target_bytes, actual_bytes; /* taken from the guest */
-	bool driver_ok, stalled;
+	bool driver_ok, stalled, suspended;
 	bool reports_stats; /* the guest's driver does */
 	uint64_t oom_deflations;
 	uint64_t free_bytes, available_bytes; /* as the guest says */

@@ -20,7 +20,7 @@ static char *written(enum metrics_format format)
 	json_t *ours[VM_N_ANSWERS] = {
 		parse("{\"status\":\"running\",\"running\":true}"),
 		parse("{\"base-memory\":1073741824,\"x-ram-rss\":4096}"),
-		parse("{\"balloon-target\":8192,\"balloon-actual\":4096,\"driver-ok\":true,\"stalled\":false,\"oom-deflations\":2,"
+		parse("{\"balloon-target\":8192,\"balloon-actual\":4096,\"held-bytes\":12,\"driver-ok\":true,\"stalled\":false,\"oom-deflations\":2,"
 		      "\"hint\":{\"phase\":\"done\",\"runs\":3,\"hinted\":100,\"discarded\":90,\"duration-ms\":1500,\"longest-hold-us\":250},"
 		      "\"guest-stats\":{\"last-update\":1700000000,\"stats\":{\"stat-free-memory\":11,\"stat-swap-in\":18446744073709551615,"
 		      "\"stat-oom-kills\":7}},"
@@ -63,6 +63,7 @@ static void openmetrics(void)
 		  "vmm_balloon_queue_discarded_bytes_total{vm=\"web-1\",queue=\"inflate\"} 4096\n");
 	has(text, "\nvmm_balloon_queue_faults_total{vm=\"web-1\",queue=\"inflate\",fault=\"outside-memory\"} 6\n");
 	has(text, "\nvmm_balloon_queue_buffers_total{vm=\"web-1\",queue=\"report\"} 1\n");
+	has(text, "\nvmm_balloon_held_bytes{vm=\"web-1\"} 12\n");
 	has(text, "\nvmm_balloon_hint_duration_seconds{vm=\"web-1\"} 1.5\n");
 	has(text, "\nvmm_balloon_hint_longest_hold_seconds{vm=\"web-1\"} 0.00025\n");
 	has(text, "\nvmm_balloon_guest_stats_timestamp_seconds{vm=\"web-1\"} 1700000000\n");

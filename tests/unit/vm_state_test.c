@@ -95,6 +95,11 @@ static void reasons(void)
 	check_reason(&of, 8192, "the guest has no balloon driver, or not yet");
 	of.driver_ok = true;
 	check_reason(&of, 8192, "the guest is still at it");
+	of.suspended = true;
+	check_reason(&of, 8192, "the guest has the balloon suspended");
+	CU_ASSERT_STRING_EQUAL(vm_state_note(&of), "suspended");
+	of.suspended = false;
+	CU_ASSERT_STRING_EQUAL(vm_state_note(&of), "");
 	of.stalled = true;
 	check_reason(&of, 0, "the guest does not take its memory back");
 	check_reason(&of, 8192, "the guest cannot or will not free more; its driver reports no statistics that would tell");
