@@ -88,7 +88,7 @@ static bool show_text(const struct request *request, const struct vm_state *stat
 	if (state->rss_bytes != UINT64_MAX)
 		printf("; the host holds %s", client_size(size, state->rss_bytes));
 	puts("");
-	if (state->tells_all && (!state->driver_ok || state->stalled))
+	if (state->tells_all && !request->wait && (!state->driver_ok || state->suspended || state->stalled)) /* a wait has told */
 		printf("%s: %s\n", request->name, vm_state_reason(state, state->target_bytes, reason));
 	return fflush(stdout) == 0;
 }

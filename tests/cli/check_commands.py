@@ -65,6 +65,7 @@ def balloon_says_why_it_stalls(context):
     expect("the balloon is not there after 4 s: the guest is out of puff" in result.err, f"{result}")
     expect("and is to have 255M" in result.out, f"{result}")
     expect("stalled" in run(context, "list").out, "list")
+    expect("\nweb-1: the guest is out of puff" in run(context, "balloon", "web-1").out, "balloon")
     answer = run(context, "balloon", "web-1", "--json").jsons()[0]
     expect(answer["stalled"] and "out of puff" in answer["reason"], f"{answer}")
 
