@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 
 from harness import MIB, Vm, expect, qmp, run, wait_until
@@ -19,8 +20,13 @@ class Qemu:
         )
 
     def __enter__(self):
-        wait_until(lambda: os.path.exists(self.path), "QEMU's socket")
+        wait_until(self.listens, "QEMU's socket")
         return self
+
+    def listens(self):
+        """The file is there a moment before anybody can connect."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(self.path) == 0
 
     def __exit__(self, *_exception):
         self.process.kill()
