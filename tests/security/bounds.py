@@ -8,9 +8,12 @@ import socket
 from vm import Qmp, expect, follow, refuse_instrumented, wait_until
 
 CLIENTS = 80  # more than are let in
-ROUNDS = 30
+ROUNDS = 120
 RESETS = 40
-MAX_GROWTH = 2 << 20
+# The C library keeps what a crowd needed for the next one, up to as much as the largest; 32000 clients leave no more behind
+# than 2400. Two KiB lost for each client are more than this.
+CLIENTS_GROWTH = 16 << 20
+RESETS_GROWTH = 2 << 20
 
 
 class Figures:
@@ -30,10 +33,10 @@ class Figures:
         rows = (("at first", self.first), ("at most", self.most), ("in the end", self.now()))
         return "; ".join(f"{name} {fds} descriptors, {threads} threads, {memory >> 10} KiB" for name, (fds, threads, memory) in rows)
 
-    def check(self):
+    def check(self, max_growth):
         fds, threads, memory = self.now()
         expect(fds == self.first[0] and threads == self.first[1], f"not as at first: {self}")
-        expect(memory <= self.first[2] + MAX_GROWTH, f"memory has grown: {self}")
+        expect(memory <= self.first[2] + max_growth, f"memory has grown: {self}")
 
 
 def connect(path):
@@ -81,7 +84,7 @@ def clients_come_and_go(binary, folder):
             for client in clients:
                 client.close()
         wait_until(lambda: vm.n_descriptors() == figures.first[0], f"all have gone: {figures}")
-        figures.check()
+        figures.check(CLIENTS_GROWTH)
         text = f"{ROUNDS * CLIENTS} clients: {figures}"
         qmp = Qmp(vm.qmp_path)
         expect(qmp.command("query-status")["status"] == "running", "the VM does not run")
@@ -110,7 +113,7 @@ def guest_starts_over(binary, folder):
             # What is allocated once only is there after the first.
             figures = figures or Figures(vm)
             figures.look()
-        figures.check()
+        figures.check(RESETS_GROWTH)
         text = f"{RESETS} resets: {figures}"
         qmp.command("system_powerdown")
         expect(vm.end() == 0, vm.text)
