@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/devices.h"
+#include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/hint.h"
 #include "cli/list.h"
@@ -39,6 +40,7 @@ static const struct command commands[] = {
 	{"top", cmd_top, "[NAME...]", "show the running VMs on the terminal, with keys to move their balloons"},
 	{"metrics", cmd_metrics, "[NAME...]", "print figures of the running VMs for Prometheus"},
 	{"stop", cmd_stop, "NAME [--force]", "power a VM down"},
+	{"doctor", cmd_doctor, "[--json]", "tell what this host can do for VMs, and what to mend"},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

@@ -7,8 +7,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define DEV_PATH "/dev/kvm"
-
 /* Documentation/virt/kvm/api.rst, 4.1: "Applications should refuse to run if KVM_GET_API_VERSION returns a value other than 12". */
 #define API_VERSION 12
 
@@ -31,20 +29,21 @@ static const struct capability needed[] = {
 	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
 };
 
-static const char *remedy_for_open(int error)
+const char *vm_system_remedy(int error)
 {
 	switch (error) {
 	case ENOENT:
-		return "; load the kvm_intel or kvm_amd module; if that fails, switch virtualisation on in the firmware, "
-		       "or nested virtualisation if this host is itself a VM";
+		return "load the kvm_intel or kvm_amd module; if that fails, switch virtualisation on in the firmware, "
+		       "or nested virtualisation if this host is itself a VM; a container has to be given the device";
 	case ENODEV:
 	case ENXIO:
-		return "; no KVM module stands behind it: load kvm_intel or kvm_amd";
+		return "no KVM module stands behind it: load kvm_intel or kvm_amd";
 	case EACCES:
+		return "add this user to the group kvm (usermod -aG kvm USER) and log in again";
 	case EPERM:
-		return "; add this user to the group kvm (usermod -aG kvm USER) and log in again";
+		return "the container or the unit forbids the device: allow it there (--device /dev/kvm, DeviceAllow=/dev/kvm rw)";
 	case EBUSY:
-		return "; another hypervisor holds this host's virtualisation: stop it first";
+		return "another hypervisor holds this host's virtualisation: stop it first";
 	default:
 		return "";
 	}
@@ -52,8 +51,9 @@ static const char *remedy_for_open(int error)
 
 static int explain_open_failure(int error, struct fail *why)
 {
+	const char *remedy = vm_system_remedy(error);
 	/* The errno comes before the remedy, so it is part of the text. */
-	fail(why, 0, "cannot open " DEV_PATH ": %s%s", strerror(error), remedy_for_open(error));
+	fail(why, 0, "cannot open " VM_SYSTEM_PATH ": %s%s%s", strerror(error), *remedy ? "; " : "", remedy);
 	return -error;
 }
 
@@ -76,15 +76,15 @@ static int check(struct vm_system *system, struct fail *why)
 {
 	int version = ioctl(system->fd, KVM_GET_API_VERSION, 0);
 	if (version < 0)
-		return fail(why, errno, DEV_PATH " does not answer as KVM does: check what that file is");
+		return fail(why, errno, VM_SYSTEM_PATH " does not answer as KVM does: check what that file is");
 	if (version != API_VERSION)
-		return fail(why, ENOTSUP, DEV_PATH " speaks version %d of the KVM API, version %d is needed", version, API_VERSION);
+		return fail(why, ENOTSUP, VM_SYSTEM_PATH " speaks version %d of the KVM API, version %d is needed", version, API_VERSION);
 	int ret = check_capabilities(system->fd, why);
 	if (ret < 0)
 		return ret;
 	int run_bytes = ioctl(system->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (run_bytes < (int)sizeof(struct kvm_run))
-		return fail(why, run_bytes < 0 ? errno : ENOTSUP, "cannot learn the size of a vCPU's shared area from " DEV_PATH);
+		return fail(why, run_bytes < 0 ? errno : ENOTSUP, "cannot learn the size of a vCPU's shared area from " VM_SYSTEM_PATH);
 	system->run_bytes = (size_t)run_bytes;
 	system->max_vcpus = capability_or(system->fd, KVM_CAP_MAX_VCPUS, capability_or(system->fd, KVM_CAP_NR_VCPUS, 4));
 	system->max_slots = capability_or(system->fd, KVM_CAP_NR_MEMSLOTS, 32);
@@ -94,7 +94,7 @@ static int check(struct vm_system *system, struct fail *why)
 int vm_system_open(struct vm_system *system, struct fail *why)
 {
 	memset(system, 0, sizeof *system);
-	system->fd = open(DEV_PATH, O_RDWR | O_CLOEXEC);
+	system->fd = open(VM_SYSTEM_PATH, O_RDWR | O_CLOEXEC);
 	if (system->fd < 0)
 		return explain_open_failure(errno, why);
 	int ret = check(system, why);

@@ -9,6 +9,8 @@
 
 #include "util/fail.h"
 
+#define VM_SYSTEM_PATH "/dev/kvm"
+
 /* Filled in by vm_system_open(), constant from then on. */
 struct vm_system {
 	int fd;
@@ -23,5 +25,8 @@ struct vm_system {
  */
 int vm_system_open(struct vm_system *system, struct fail *why);
 void vm_system_close(struct vm_system *system);
+
+/* What to do when the device cannot be opened for this errno; empty where nothing is known. */
+const char *vm_system_remedy(int error);
 
 #endif

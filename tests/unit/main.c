@@ -42,6 +42,7 @@
 	X(qmp_server) \
 	X(memory) \
 	X(discard) \
+	X(doctor) \
 	X(e820) \
 	X(aml) \
 	X(acpi) \
