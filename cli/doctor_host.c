@@ -33,7 +33,7 @@ void doctor_runtime_dir(struct doctor_host *host, struct doctor_finding *finding
 			     "export XDG_RUNTIME_DIR=FOLDER, a folder of this user with mode 0700");
 	} else {
 		doctor_found(finding, "%s", runtime.dir);
-		if (strncmp(runtime.dir, "/tmp/", 5) == 0)
+		if (strncmp(runtime.dir, "/tmp/vmm-balloon-", 17) == 0)
 			doctor_fault(finding, DOCTOR_DEGRADED, "what cleans /tmp makes running VMs unreachable",
 				     "log in through systemd-logind, or export XDG_RUNTIME_DIR=FOLDER, a folder of this user with mode 0700");
 	}

@@ -3,6 +3,7 @@
 #include <glob.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -90,6 +91,8 @@ static const char *try_memfd(int fd, size_t page)
 void doctor_memfd(struct doctor_host *host, struct doctor_finding *finding)
 {
 	(void)host;
+	/* A limit on the size of files (setrlimit(2), RLIMIT_FSIZE) would end us. */
+	signal(SIGXFSZ, SIG_IGN);
 	int fd = (int)memfd_create("vmm-balloon doctor", MFD_CLOEXEC);
 	const char *step = try_memfd(fd, (size_t)sysconf(_SC_PAGESIZE));
 	int error = errno;
@@ -101,7 +104,8 @@ void doctor_memfd(struct doctor_host *host, struct doctor_finding *finding)
 	}
 	doctor_found(finding, "%s fails on a memfd: %s", step, strerror(error));
 	doctor_fault(finding, DOCTOR_DEGRADED, "memory.shared=on cannot be used; private memory can",
-		     "run Linux 3.17 or newer on this host, and let the seccomp filter of a container pass memfd_create and fallocate");
+		     error == EFBIG ? "ulimit -f unlimited, in a unit LimitFSIZE=infinity"
+				    : "run Linux 3.17 or newer on this host, and let the seccomp filter of a container pass memfd_create and fallocate");
 }
 
 /* ---- Huge pages ------------------------------------------------------ */

@@ -104,6 +104,7 @@ static int catch_signals(struct run *run, struct fail *why)
 	sigset_t set = wanted_signals();
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to report, of a memfd too */
 	return loop_catch_signals(&run->loop, &set, lifecycle_signal, &run->life, why);
 }
 

@@ -47,6 +47,8 @@ CASES = [
     ("vmm-balloon metrics --format=o", ["openmetrics"], ["prometheus"]),
     ("vmm-balloon metrics --qmp s", ["spec.yaml"], ["web-1"]),
     ("vmm-balloon m", ["metrics"], ["top"]),
+    ("vmm-balloon doctor ", [""], ["web-1", "spec.yaml"]),
+    ("vmm-balloon doctor --", ["--json", "--help"], ["--memory"]),
 ]
 
 SCRIPT = """

@@ -106,7 +106,7 @@ static void json(void)
 	FILE *out = begin();
 	CU_ASSERT_TRUE(doctor_print_json(out, rows, findings, 2));
 	end_and_expect(
-		out, "{\"runs-vms\":false,\"checks\":[{\"check\":\"kvm\",\"verdict\":\"broken\",\"found\":\"a \\\"b\\\"\\n\",\"cost\":\"c\",\"remedy\":\"d\"},"
+		out, "{\"runs-vms\":false,\"checks\":[{\"check\":\"kvm\",\"verdict\":\"broken\",\"found\":\"a \\\"b\\\"\\u000a\",\"cost\":\"c\",\"remedy\":\"d\"},"
 		     "{\"check\":\"memfd\",\"verdict\":\"untried\",\"found\":\"e\"}]}\n");
 }
 
