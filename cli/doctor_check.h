@@ -58,7 +58,7 @@ doctor_check doctor_address_space, doctor_file_size, doctor_open_files, doctor_p
 /* What there is. */
 __attribute__((format(printf, 2, 3))) void doctor_found(struct doctor_finding *finding, const char *fmt, ...);
 
-/* That it is not as it should be; the cost is for doctor_found() to have been called before. */
+/* That it is not as it should be, what that costs, and what to do about it. */
 __attribute__((format(printf, 4, 5))) void doctor_fault(struct doctor_finding *finding, enum doctor_verdict verdict, const char *cost, const char *remedy, ...);
 
 /* Reads the first line of a file without its newline. False: it cannot be read, with errno. */

@@ -52,7 +52,7 @@ void doctor_landlock(struct doctor_host *host, struct doctor_finding *finding)
 		return;
 	}
 	doctor_found(finding, "not on this host: %s", strerror(errno));
-	doctor_fault(finding, DOCTOR_DEGRADED, "a VM's process cannot give up its access to files",
+	doctor_fault(finding, DOCTOR_DEGRADED, "system call filters alone keep files out of reach of a VM's process",
 		     errno == EOPNOTSUPP ? "boot this host with landlock in front of the list of its lsm= option"
 					 : "run Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK on this host");
 }
@@ -66,7 +66,8 @@ void doctor_seccomp(struct doctor_host *host, struct doctor_finding *finding)
 		return;
 	}
 	doctor_found(finding, "no filters: %s", strerror(errno));
-	doctor_fault(finding, DOCTOR_DEGRADED, "a VM's process cannot give up system calls", "run Linux 4.14 or newer with CONFIG_SECCOMP_FILTER on this host");
+	doctor_fault(finding, DOCTOR_BROKEN, "no VM runs in its sandbox",
+		     "run Linux 4.14 or newer with CONFIG_SECCOMP_FILTER on this host, or VMs with --no-sandbox, without protection");
 }
 
 /* ---- Control groups -------------------------------------------------- */

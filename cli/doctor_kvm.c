@@ -18,10 +18,10 @@
 /* How long the built-in guest may take; on a host that is itself emulated it takes half a minute. */
 #define GUEST_MS 120000
 
-static void need_kvm(struct doctor_finding *finding)
+static void leave_untried(struct doctor_finding *finding)
 {
 	finding->verdict = DOCTOR_UNTRIED;
-	doctor_found(finding, "not tried, for want of " VM_SYSTEM_PATH);
+	doctor_found(finding, "not tried: what is broken above comes first");
 }
 
 /* ---- The device ------------------------------------------------------ */
@@ -72,7 +72,7 @@ void doctor_kvm_kernels(struct doctor_host *host, struct doctor_finding *finding
 {
 	struct fail why;
 	if (host->system.fd < 0) {
-		need_kvm(finding);
+		leave_untried(finding);
 		return;
 	}
 	if (vm_probe_run(&host->system, &host->probe, &why) < 0) {
@@ -94,7 +94,7 @@ void doctor_kvm_kernels(struct doctor_host *host, struct doctor_finding *finding
 void doctor_kvm_dirty_log(struct doctor_host *host, struct doctor_finding *finding)
 {
 	if (!host->probed) {
-		need_kvm(finding);
+		leave_untried(finding);
 		return;
 	}
 	if (host->probe.logs_writes) {
@@ -201,7 +201,7 @@ void doctor_kvm_guest(struct doctor_host *host, struct doctor_finding *finding)
 {
 	struct child child;
 	if (host->system.fd < 0) {
-		need_kvm(finding);
+		leave_untried(finding);
 		return;
 	}
 	uint64_t begin_ms = loop_now_ms();

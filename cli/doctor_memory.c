@@ -103,7 +103,9 @@ void doctor_memfd(struct doctor_host *host, struct doctor_finding *finding)
 		return;
 	}
 	doctor_found(finding, "%s fails on a memfd: %s", step, strerror(error));
-	doctor_fault(finding, DOCTOR_DEGRADED, "memory.shared=on cannot be used; private memory can",
+	/* Without any memfd there is nowhere to build the system call filters of the sandbox (kvm/seccomp_filter.c). */
+	doctor_fault(finding, fd < 0 ? DOCTOR_BROKEN : DOCTOR_DEGRADED,
+		     fd < 0 ? "no VM runs in its sandbox; memory.shared=on cannot be used" : "memory.shared=on cannot be used; private memory can",
 		     error == EFBIG ? "ulimit -f unlimited, in a unit LimitFSIZE=infinity"
 				    : "run Linux 3.17 or newer on this host, and let the seccomp filter of a container pass memfd_create and fallocate");
 }

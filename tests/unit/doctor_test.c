@@ -106,8 +106,9 @@ static void json(void)
 	FILE *out = begin();
 	CU_ASSERT_TRUE(doctor_print_json(out, rows, findings, 2));
 	end_and_expect(
-		out, "{\"runs-vms\":false,\"checks\":[{\"check\":\"kvm\",\"verdict\":\"broken\",\"found\":\"a \\\"b\\\"\\u000a\",\"cost\":\"c\",\"remedy\":\"d\"},"
-		     "{\"check\":\"memfd\",\"verdict\":\"untried\",\"found\":\"e\"}]}\n");
+		out,
+		"{\"runs-vms\":false,\"checks\":[{\"check\":\"kvm\",\"verdict\":\"broken\",\"found\":\"a \\\"b\\\"\\u000a\",\"cost\":\"c\",\"remedy\":\"d\"},"
+		"{\"check\":\"memfd\",\"verdict\":\"untried\",\"found\":\"e\"}]}\n");
 }
 
 static void choices_of_the_kernel(void)
