@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/notify.h"
 #include "device/acpi_pm.h"
 #include "util/log.h"
 
@@ -22,6 +23,7 @@ static void end(struct lifecycle *life, enum command_status status, enum qmp_cau
 		return;
 	life->ended = true;
 	life->status = status;
+	notify_send(life->notify_fd, "STOPPING=1\nSTATUS=The guest has ended");
 	note(life, QMP_NOTE_SHUTDOWN, cause);
 	loop_end(life->loop);
 }
@@ -154,6 +156,13 @@ void lifecycle_died(void *opaque, enum vcpu_death how)
 		end(life, COMMAND_FAILED, QMP_CAUSE_HOST_ERROR);
 }
 
+/* Not on the vCPU's thread, whose sandbox knows no sockets. */
+static void tell_ready(void *opaque)
+{
+	struct lifecycle *life = opaque;
+	notify_send(life->notify_fd, "READY=1\nSTATUS=The guest runs");
+}
+
 void lifecycle_first_run(void *opaque)
 {
 	struct lifecycle *life = opaque;
@@ -163,6 +172,7 @@ void lifecycle_first_run(void *opaque)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	loop_defer(life->loop, &life->ready_work);
 	log_line(LOG_LEVEL_DEBUG, NULL, "first KVM_RUN %llu us after exec", (unsigned long long)(now_ns - life->exec_ns) / 1000);
 	life->exec_ns = 0;
 }
@@ -236,6 +246,7 @@ const struct machine_ops lifecycle_machine_ops = {
 void lifecycle_init(struct lifecycle *life)
 {
 	life->status = COMMAND_FAILED;
+	life->ready_work = (struct host_work){.fn = tell_ready, .opaque = life};
 	life->reset_work = (struct host_work){.fn = do_reset, .opaque = life};
 	life->panic_timer = (struct host_timer){.fn = end_after_panic, .opaque = life};
 }

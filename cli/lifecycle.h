@@ -32,6 +32,7 @@ struct lifecycle {
 	const struct boot_source *payload;
 	struct acpi_params acpi;
 	struct qmp_server *qmp; /* NULL: nobody to tell */
+	int notify_fd;		/* of cli/notify.h */
 	uint64_t exec_ns;	/* CLOCK_MONOTONIC when the program was started; 0 after the first boot */
 
 	/* The outcome; COMMAND_FAILED until the VM has ended. */
@@ -42,6 +43,7 @@ struct lifecycle {
 	bool panicked;
 	bool button_pressed; /* by a signal */
 	enum qmp_cause reset_cause;
+	struct host_work ready_work;
 	struct host_work reset_work;
 	struct host_timer panic_timer;
 };

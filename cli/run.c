@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/device_set.h"
 #include "cli/lifecycle.h"
+#include "cli/notify.h"
 #include "cli/terminal.h"
 #include "cli/vm_options.h"
 #include "control/qmp_server.h"
@@ -296,6 +297,7 @@ static enum command_status run_vm(const struct vm_config *config, uint64_t exec_
 		.devices = &run.devices,
 		.payload = &run.payload,
 		.acpi = {.n_vcpus = (unsigned)config->cpus.boot_vcpus, .pvpanic = config->pvpanic, .serial = config->serial.mode != SERIAL_OFF},
+		.notify_fd = notify_open(),
 		.exec_ns = exec_ns,
 	};
 	lifecycle_init(&run.life);
@@ -307,6 +309,8 @@ static enum command_status run_vm(const struct vm_config *config, uint64_t exec_
 			fail(&why, -ret, "the event loop failed");
 	}
 	tear_down(&run);
+	if (run.life.notify_fd >= 0)
+		close(run.life.notify_fd);
 	if (ret < 0) {
 		fail_log(&why);
 		return COMMAND_FAILED;

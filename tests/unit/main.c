@@ -43,6 +43,7 @@
 	X(memory) \
 	X(discard) \
 	X(doctor) \
+	X(notify) \
 	X(e820) \
 	X(aml) \
 	X(acpi) \
