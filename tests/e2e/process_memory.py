@@ -46,8 +46,9 @@ def ram_mappings(pid, ram_bytes):
 
 
 def guest_rss(pid, ram_bytes):
-    """Bytes of guest RAM that the host holds in memory."""
-    return sum(mapping["Rss"] for mapping in ram_mappings(pid, ram_bytes))
+    """Bytes of guest RAM that the host holds in memory. Huge pages of hugetlb count apart."""
+    fields = ("Rss", "Shared_Hugetlb", "Private_Hugetlb")
+    return sum(mapping[field] for mapping in ram_mappings(pid, ram_bytes) for field in fields)
 
 
 def footprint(pid, ram_bytes):
