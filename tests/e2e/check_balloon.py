@@ -2,25 +2,11 @@
 
 import re
 
+from guest_stats import STATS_OF_6_1, STATS_SINCE_6_12, asked_stats, check_tags, statistics_move
+from memory_moves import compare_measures, keeps_its_data, settled_rss, touch_most
 from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
 from vm import MIB
 from waiting import wait_until
-
-
-def touch_most(vm, spare=64 * MIB):
-    """The guest writes to almost all memory that it has to give, and frees it. Returns the host's memory for it then."""
-    vm.sh("echo 1 >/proc/sys/vm/drop_caches")
-    free = vm.console.meminfo("MemFree")
-    vm.sh(f"mem touch {(free - spare) // MIB}", seconds=240)
-    rss = vm.rss()
-    assert rss > vm.ram_bytes * 80 // 100, f"the guest touched {(free - spare) // MIB} MiB and the host has {rss // MIB} MiB"
-    return rss
-
-
-def settled_rss(vm, limit, seconds=120):
-    """Host memory once it is at most `limit`; the guest's own life and huge pages of the host make it move."""
-    wait_until(lambda: vm.rss() <= limit, lambda: f"host RSS of guest RAM is {vm.rss() / MIB:.1f} MiB, wanted {limit / MIB:.1f}", seconds)
-    return vm.rss()
 
 
 def inflate_and_measure(vm, taken, slack):
@@ -29,17 +15,6 @@ def inflate_and_measure(vm, taken, slack):
     touch_most(vm)
     vm.set_balloon(taken)
     settled_rss(vm, vm.ram_bytes - taken + slack)
-
-
-def compare_measures(vm):
-    """What the VMM says of host memory is what the kernel says of the VMM. The guest runs, so both move a little."""
-
-    def agree():
-        kernel = vm.rss()
-        own = vm.state()["ram-rss"]
-        return abs(kernel - own) <= 4 * MIB
-
-    wait_until(agree, lambda: f"smaps: {vm.rss()}, x-query-balloon: {vm.state()['host-rss']}", 60)
 
 
 class Runtime(Scenario):
@@ -88,35 +63,12 @@ class Runtime(Scenario):
         vm.set_balloon(0)
         vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=48 2>/dev/null")
         digest = vm.sh("sha256sum /tmp/noise")
-        # Neighbours of pages that the balloon takes, one by one.
-        pid = vm.console.spawn("mem comb 192", "/tmp/held")
-        vm.console.wait_output("cat /tmp/held", "pages,")
-        try:
+        with keeps_its_data(vm, "mem comb 192"):
             for _ in range(20):
                 vm.set_balloon(384 * MIB)
                 vm.set_balloon(0)
-            vm.sh(f"kill -USR1 {pid}")
-            held = vm.console.wait_output("cat /tmp/held", "intact|damaged")[0]
-            assert held == "intact", "anonymous memory of the guest changed while the balloon moved"
             assert vm.sh("sha256sum /tmp/noise") == digest, "a file in the guest's memory changed while the balloon moved"
-        finally:
-            vm.sh(f"kill {pid}; rm /tmp/noise", check=False)
-
-    @check
-    def driver_can_leave_and_return(self):
-        """Unbound, it gives all back; bound again, it inflates to the target that still stands."""
-        vm = self.vm
-        vm.set_balloon(0)
-        full = vm.console.meminfo("MemTotal")
-        vm.set_balloon(256 * MIB)
-        device = vm.sh("basename /sys/bus/virtio/drivers/virtio_balloon/virtio*").strip()
-        driver = "/sys/bus/virtio/drivers/virtio_balloon"
-        vm.sh(f"echo {device} >{driver}/unbind")
-        assert vm.console.meminfo("MemTotal") == full, "unbinding the driver did not bring all memory back"
-        vm.wait_balloon(0)
-        vm.sh(f"echo {device} >{driver}/bind")
-        vm.wait_balloon(256 * MIB)
-        assert vm.console.meminfo("MemTotal") == full - 256 * MIB
+        vm.sh("rm /tmp/noise")
 
     @check
     def events_tell_of_changes(self):
@@ -128,30 +80,12 @@ class Runtime(Scenario):
 
     @check
     def statistics_move_the_right_way(self):
-        vm = self.vm
-        vm.set_balloon(0)
-        balloon = {"path": "/machine/peripheral/balloon0"}
-        vm.cmd("qom-set", property="guest-stats-polling-interval", value=1, **balloon)
+        statistics_move(self.vm)
 
-        def stats():
-            return vm.cmd("qom-get", property="guest-stats", **balloon)
-
-        def fresh(after):
-            wait_until(lambda: stats()["last-update"] > after + 2, "statistics arrive", 120)
-            return stats()["stats"]
-
-        first = fresh(stats()["last-update"])
-        total = vm.console.meminfo("MemTotal")
-        assert first["stat-total-memory"] == total, f"stat-total-memory {first['stat-total-memory']}, MemTotal {total}"
-        pid = vm.console.spawn("mem hold 256", "/tmp/held")
-        vm.console.wait_output("cat /tmp/held", "pages")
-        second = fresh(stats()["last-update"])
-        vm.sh(f"kill {pid}")
-        vm.cmd("qom-set", property="guest-stats-polling-interval", value=0, **balloon)
-        fell = first["stat-free-memory"] - second["stat-free-memory"]
-        assert 224 * MIB < fell < 288 * MIB, f"the guest took 256 MiB and stat-free-memory fell by {fell}"
-        assert second["stat-available-memory"] < first["stat-available-memory"]
-        assert second["stat-minor-faults"] > first["stat-minor-faults"]
+    @check
+    def statistics_are_those_of_this_kernel(self):
+        """Linux 6.1 has these ten, and tells nothing of the others."""
+        check_tags(self.vm, {*STATS_OF_6_1})
 
     @check
     def stop_and_cont(self):
@@ -296,15 +230,9 @@ class Reporting(Scenario):
     @check
     def used_memory_does_not(self):
         """What is in use keeps its content while all around it is reported."""
-        vm = self.vm
-        pid = vm.console.spawn("mem hold 128", "/tmp/kept")
-        vm.console.wait_output("cat /tmp/kept", "pages")
-        vm.sh("mem touch 512", seconds=240)
-        settled_rss(vm, 500 * MIB, 300)
-        vm.sh(f"kill -USR1 {pid}")
-        kept = vm.console.wait_output("cat /tmp/kept", "intact|damaged")[0]
-        vm.sh(f"kill {pid}")
-        assert kept == "intact", "memory that was in use changed"
+        with keeps_its_data(self.vm, "mem hold 128"):
+            self.vm.sh("mem touch 512", seconds=240)
+            settled_rss(self.vm, 500 * MIB, 300)
 
     @check
     def works_beside_the_balloon(self):
@@ -332,9 +260,11 @@ class Reporting(Scenario):
 
 
 class SharedMemory(Scenario):
-    """Guest RAM in a memfd: whole ranges are punched out of it."""
+    """Guest RAM in a memfd: whole ranges are punched out of it. The guest reports free pages one by one, too."""
 
+    kernel = "6.12"  # 6.1 takes order 0 for none given
     memory = "512M"
+    cmdline = "page_reporting.page_reporting_order=0"
     memory_options = {"shared": True}
     balloon = {"size": "0", "free_page_reporting": True}
 
@@ -361,6 +291,21 @@ class SharedMemory(Scenario):
         vm.sh("mem touch 300", seconds=240)
         settled_rss(vm, 200 * MIB, 300)
 
+    @check
+    def single_pages_go_back(self):
+        """Every other page of 192 MiB is free, each between two that are in use and keep their data."""
+        vm = self.vm
+        order = vm.sh("cat /sys/module/page_reporting/parameters/page_reporting_order").strip()
+        assert order == "0", f"the guest reports pages from order {order}"
+        vm.set_balloon(0)
+        before = vm.state()["queues"]["report"]
+        with keeps_its_data(vm, "mem comb 192"):
+            settled_rss(vm, 224 * MIB, 300)
+        after = vm.state()["queues"]["report"]
+        pages, ranges = (after[name] - before[name] for name in ("pages", "ranges"))
+        assert pages > 16384 and ranges > 8192, f"{pages} pages were reported in {ranges} ranges"
+        assert after["failed-bytes"] == 0 and after["bad-pages"] == 0, after
+
     kernel_log_is_clean = kernel_log_is_clean
     poweroff_ends_with_0 = poweroff_ends_with_0
     says_nothing_on_stderr = says_nothing_on_stderr
@@ -385,6 +330,21 @@ class SmallPages(Scenario):
         self.vm.set_balloon(320 * MIB)
         compare_measures(self.vm)
 
+    @check
+    def comes_back_from_500_small_steps(self):
+        """Up and down by a few pages to a few MiB, as fast as the guest follows, between pages that are in use."""
+        vm = self.vm
+        base = 256 * MIB
+        vm.set_balloon(base)
+        with keeps_its_data(vm, "mem comb 64"):
+            before = vm.rss()
+            for i in range(500):
+                vm.set_balloon(base + (4096 << i % 11), poll=0.01)
+                vm.set_balloon(base, poll=0.01)
+            settled_rss(vm, before + 2 * MIB)
+        queues = vm.state()["queues"]
+        assert queues["inflate"]["failed-bytes"] == 0, queues["inflate"]
+
     kernel_log_is_clean = kernel_log_is_clean
     poweroff_ends_with_0 = poweroff_ends_with_0
     says_nothing_on_stderr = says_nothing_on_stderr
@@ -396,7 +356,7 @@ class Newer(Scenario):
     kernel = "6.12"
     cpus = 2
     memory = "1G"
-    balloon = {"size": "128M", "free_page_reporting": True}
+    balloon = {"size": "128M", "free_page_reporting": True, "free_page_hinting": True}
 
     @check
     def boots_to_a_shell(self):
@@ -430,6 +390,22 @@ class Newer(Scenario):
         vm.set_balloon(0)
         vm.sh("mem touch 700", seconds=240)
         settled_rss(vm, 350 * MIB, 300)
+
+    @check
+    def statistics_are_all_sixteen(self):
+        check_tags(self.vm, {*STATS_OF_6_1, *STATS_SINCE_6_12})
+
+    @check
+    def statistics_of_distress_move(self):
+        """The guest runs short of memory until its kernel kills the process that took it."""
+        vm = self.vm
+        vm.set_balloon(640 * MIB)
+        before = asked_stats(vm)
+        total = vm.console.meminfo("MemTotal")
+        vm.sh(f"sh -c 'echo 1000 >/proc/self/oom_score_adj; exec mem touch {total // MIB}'", seconds=240, check=False)
+        after = asked_stats(vm)
+        still = [tag for tag in ("stat-oom-kills", "stat-alloc-stalls") if after[tag] <= before[tag]]
+        assert not still, f"the guest ran out of memory, and these did not move: {still}"
 
     @check
     def reboot_keeps_process_and_target(self):

@@ -17,7 +17,7 @@ import termios
 from console import Console
 from process_memory import guest_rss
 from qmp import Qmp
-from waiting import wait_until
+from waiting import POLL_SECONDS, wait_until
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -137,12 +137,12 @@ class Vm:
     def ask_balloon(self, taken):
         self.cmd("balloon", value=self.ram_bytes - taken)
 
-    def wait_balloon(self, taken, seconds=240):
-        wait_until(lambda: self.balloon_bytes() == taken, lambda: f"balloon {self.balloon_bytes()}, wanted {taken}", seconds)
+    def wait_balloon(self, taken, seconds=240, poll=POLL_SECONDS):
+        wait_until(lambda: self.balloon_bytes() == taken, lambda: f"balloon {self.balloon_bytes()}, wanted {taken}", seconds, poll)
 
-    def set_balloon(self, taken, seconds=240):
+    def set_balloon(self, taken, **options):
         self.ask_balloon(taken)
-        self.wait_balloon(taken, seconds)
+        self.wait_balloon(taken, **options)
 
     def rss(self):
         return guest_rss(self.pid, self.ram_bytes)

@@ -28,7 +28,7 @@ def remaining(until):
     return min(until, check_deadline.at) - time.monotonic()
 
 
-def wait_until(condition, what, seconds=120):
+def wait_until(condition, what, seconds=120, poll=POLL_SECONDS):
     """Polls until condition() is true and returns what it returned. `what` may be a function: asked when it is too late."""
     until = time.monotonic() + seconds
     while True:
@@ -37,4 +37,4 @@ def wait_until(condition, what, seconds=120):
             return result
         if remaining(until) < 0:
             raise Timeout(f"waited in vain: {what() if callable(what) else what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll)
