@@ -4,6 +4,8 @@ import hashlib
 import os
 import re
 
+from guest_stats import asked_stats
+from memory_moves import hint_run, settled_rss
 from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
 from vm import MIB
 from waiting import wait_until
@@ -123,10 +125,10 @@ class Pvh(Scenario):
 
 
 class IntxOnly(Scenario):
-    """A guest that does not use MSI."""
+    """A guest that does not use MSI. All five queues share one interrupt."""
 
     cpus = 2
-    balloon = {"size": "64M"}
+    balloon = {"size": "64M", "deflate_on_oom": True, "free_page_reporting": True, "free_page_hinting": True}
     cmdline = "pci=nomsi"
 
     def interrupts(self):
@@ -156,6 +158,16 @@ class IntxOnly(Scenario):
             self.vm.set_balloon(0)
         after = sum(number for _, number in self.interrupts().values())
         assert after > before, f"{before} interrupts before, {after} after"
+
+    @check
+    def all_queues_work(self):
+        vm = self.vm
+        assert asked_stats(vm)["stat-free-memory"] > 0
+        vm.sh("mem touch 256")
+        run = hint_run(vm)
+        assert run["phase"] == "done" and run["discarded"] > 128 * MIB, run
+        vm.sh("mem touch 256")
+        settled_rss(vm, 192 * MIB, 240)
 
     kernel_log_is_clean = kernel_log_is_clean
     poweroff_ends_with_0 = poweroff_ends_with_0

@@ -6,9 +6,12 @@
  *   mem hold MIB    fills MIB MiB with data of its own, then waits for signals:
  *                   USR1: compares every byte and prints "intact" or "damaged"; TERM: ends
  *   mem comb MIB    as hold, but gives every other page back first: what is held has free neighbours
+ *   mem churn MIB   takes and gives back blocks of many sizes, in waves between little and MIB MiB, until a signal comes.
+ *                   Fills each with data of its own and compares every byte before it goes, and at the end. USR1: prints
+ *                   "CHECKED MiB intact" and goes on; TERM: does so and ends. A difference ends it at once
  *
- * All print "PAGES pages, HIGH above 4 GiB" when the memory is in use; HIGH
- * counts by physical addresses, as /proc/self/pagemap tells root
+ * All but the last print "PAGES pages, HIGH above 4 GiB" when the memory is in
+ * use; HIGH counts by physical addresses, as /proc/self/pagemap tells root
  * (Documentation/admin-guide/mm/pagemap.rst).
  */
 #include <asm/unistd.h>
@@ -143,6 +146,118 @@ static _Noreturn void hold(u64 *memory, u64 pages, u64 step)
 	}
 }
 
+/* ---- Churn --------------------------------------------------------------- */
+
+#define N_BLOCKS 1024UL
+#define BLOCK_MAX_PAGES 2048UL
+#define STEP 0x9E3779B97F4A7C15UL
+
+struct block {
+	u64 *memory; /* NULL: not in use */
+	u64 pages;
+	u64 first; /* the first word in it; each next one is larger by STEP. Cheap to make, so that most of the time goes to the kernel */
+};
+
+static struct churn {
+	struct block blocks[N_BLOCKS];
+	u64 used_pages;
+	u64 checked_pages;
+	u64 seed;
+} churn;
+
+/* xorshift64: the same blocks each time, for all that a seed can do about it. */
+static u64 below(u64 limit)
+{
+	churn.seed ^= churn.seed << 13;
+	churn.seed ^= churn.seed >> 7;
+	churn.seed ^= churn.seed << 17;
+	return churn.seed % limit;
+}
+
+static u64 *map(u64 pages)
+{
+	long memory = call(__NR_mmap, 0, (long)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory < 0 && memory > -4096)
+		die("cannot map that much");
+	return (u64 *)memory;
+}
+
+/* Small and large blocks alike: each power of two up to the largest is as likely. */
+static void fill_block(struct block *block)
+{
+	block->pages = 1 + below(BLOCK_MAX_PAGES >> below(12));
+	block->first = below(~0UL);
+	block->memory = map(block->pages);
+	u64 value = block->first;
+	for (u64 word = 0; word < block->pages * WORDS; word++, value += STEP)
+		block->memory[word] = value;
+	churn.used_pages += block->pages;
+}
+
+static void check_block(const struct block *block)
+{
+	u64 value = block->first;
+	for (u64 word = 0; word < block->pages * WORDS; word++, value += STEP) {
+		if (block->memory[word] == value)
+			continue;
+		print("damaged: page ");
+		print_number(word / WORDS);
+		print(" of ");
+		print_number(block->pages);
+		print(block->memory[word] ? ", other data\n" : ", zeroed\n");
+		leave(1);
+	}
+	churn.checked_pages += block->pages;
+}
+
+static void free_block(struct block *block)
+{
+	check_block(block);
+	call(__NR_munmap, (long)block->memory, (long)(block->pages * PAGE), 0, 0, 0, 0);
+	churn.used_pages -= block->pages;
+	block->memory = 0;
+}
+
+static void answer(u64 signals)
+{
+	struct {
+		long seconds, nanoseconds;
+	} now = {0, 0};
+	long signal = call(__NR_rt_sigtimedwait, (long)&signals, 0, (long)&now, sizeof signals, 0, 0);
+	if (signal != SIGUSR1 && signal != SIGTERM)
+		return;
+	for (u64 i = 0; i < N_BLOCKS; i++)
+		if (churn.blocks[i].memory)
+			check_block(&churn.blocks[i]);
+	print_number(churn.checked_pages >> 8);
+	print(" MiB intact\n");
+	if (signal == SIGTERM)
+		leave(0);
+}
+
+static _Noreturn void run_churn(u64 most_pages)
+{
+	u64 signals = 1UL << (SIGUSR1 - 1) | 1UL << (SIGTERM - 1);
+	call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&signals, 0, sizeof signals, 0, 0);
+	churn.seed = STEP;
+	for (;;) {
+		u64 high = most_pages - below(most_pages / 4), low = below(most_pages / 4);
+		while (churn.used_pages + BLOCK_MAX_PAGES < high) {
+			struct block *block = &churn.blocks[below(N_BLOCKS)];
+			if (block->memory)
+				free_block(block);
+			fill_block(block);
+			answer(signals);
+		}
+		while (churn.used_pages > low) {
+			struct block *block = &churn.blocks[below(N_BLOCKS)];
+			if (block->memory)
+				free_block(block);
+			answer(signals);
+		}
+	}
+}
+
 static u64 parse(const char *digits)
 {
 	u64 number = 0;
@@ -151,23 +266,29 @@ static u64 parse(const char *digits)
 	return number;
 }
 
+static int is(const char *word, const char *name)
+{
+	while (*word && *word == *name)
+		word++, name++;
+	return *word == *name;
+}
+
 /* The stack at entry: argc, argv[0], ... (System V ABI for x86-64, section 3.4.1). */
 __attribute__((used)) static _Noreturn void start(long *stack)
 {
 	char **argv = (char **)(stack + 1);
 	if (stack[0] != 3)
-		die("usage: mem touch|hold|comb MIB");
+		die("usage: mem touch|hold|comb|churn MIB");
 	u64 pages = parse(argv[2]) << 8;
-	long memory = call(__NR_mmap, 0, (long)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory < 0 && memory > -4096)
-		die("cannot map that much");
-	if (argv[1][0] == 'h')
-		hold((u64 *)memory, pages, 1);
-	if (argv[1][0] == 'c')
-		hold((u64 *)memory, pages, 2);
-	if (argv[1][0] != 't')
-		die("there are touch, hold and comb");
-	touch((u64 *)memory, pages);
+	if (is(argv[1], "churn"))
+		run_churn(pages);
+	if (is(argv[1], "hold"))
+		hold(map(pages), pages, 1);
+	if (is(argv[1], "comb"))
+		hold(map(pages), pages, 2);
+	if (!is(argv[1], "touch"))
+		die("there are touch, hold, comb and churn");
+	touch(map(pages), pages);
 	leave(0);
 }
 

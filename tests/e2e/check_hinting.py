@@ -1,0 +1,96 @@
+"""Free page hinting: runs that the host starts, over QMP."""
+
+import os
+import re
+import time
+
+from memory_moves import hint_run, settled_rss, touch_most
+from qmp import QmpError
+from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
+from vm import MIB
+
+RUNS = 40
+
+
+class Hinting(Scenario):
+    """Free page hinting alone: without a run, what the guest has freed stays where it is. Four vCPUs."""
+
+    cpus = 4
+    memory = "1G"
+    balloon = {"size": "0", "free_page_hinting": True}
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    @check
+    def freed_memory_goes_back(self):
+        """All that is hinted, since nobody writes to it. The guest has it at its disposal again when the run is over."""
+        vm = self.vm
+        before = touch_most(vm)
+        free = vm.console.meminfo("MemFree")
+        run = hint_run(vm)
+        assert run["phase"] == "done" and run["failed"] == 0, run
+        assert run["hinted"] > 600 * MIB and run["discarded"] >= run["hinted"] - 64 * MIB, run
+        after = settled_rss(vm, vm.ram_bytes - run["discarded"] + 16 * MIB)
+        print(f"hinting: {run}, RSS {before // MIB} MiB before, {after // MIB} after")
+        now = vm.console.meminfo("MemFree")
+        assert abs(now - free) < 16 * MIB, f"MemFree was {free} before the run and is {now} after it"
+        touch_most(vm)
+
+    @check
+    def works_beside_the_balloon(self):
+        vm = self.vm
+        touch_most(vm)
+        vm.set_balloon(512 * MIB)
+        run = hint_run(vm)
+        assert run["phase"] == "done" and run["discarded"] > 128 * MIB, run
+        settled_rss(vm, 350 * MIB)
+        vm.set_balloon(0)
+
+    @check
+    def second_run_at_once_is_refused(self):
+        vm = self.vm
+        vm.cmd("stop")
+        vm.cmd("x-balloon-hint")
+        try:
+            vm.cmd("x-balloon-hint")
+        except QmpError as e:
+            assert e.desc, "an error without a text"
+        else:
+            raise AssertionError("a run was started while another one was going on")
+        finally:
+            vm.cmd("cont")
+        run = hint_run(vm, start=False)
+        assert run["phase"] == "done", run
+
+    @check
+    def no_byte_is_lost(self):
+        """Two processes take, fill, compare and free memory all the time, up to almost all that there is, while run follows
+        run. The guest takes back blocks that it has hinted, so some are written before they are looked at: above all when the
+        thread that looks, the VMM's first, has to wait for a processor."""
+        vm = self.vm
+        vm.set_balloon(640 * MIB)
+        os.setpriority(os.PRIO_PROCESS, vm.pid, 10)
+        most = (vm.console.meminfo("MemFree") - 40 * MIB) // 2 // MIB
+        pids = [vm.console.spawn(f"mem churn {most}", f"/tmp/churn{i}") for i in range(2)]
+        runs = []
+        for i in range(RUNS):
+            runs.append(hint_run(vm))
+            time.sleep(i % 4 / 4)
+        # One that found damage has ended.
+        vm.sh("kill " + " ".join(map(str, pids)), check=False)
+        verdicts = [vm.console.wait_output(f"cat /tmp/churn{i}", ".*\n")[0].strip() for i in range(2)]
+        total = {name: sum(run[name] for run in runs) for name in ("hinted", "discarded", "written", "failed", "holds")}
+        done = sum(run["phase"] == "done" for run in runs)
+        print(f"hinting under load: {done} of {RUNS} runs done, {total}; in the guest: {', '.join(verdicts)}")
+        checked = [re.match(r"(\d+) MiB intact", verdict) for verdict in verdicts]
+        assert all(checked), f"in the guest: {', '.join(verdicts)}"
+        assert sum(int(match[1]) for match in checked) > 2 * most, "hardly anything was compared"
+        assert done > RUNS // 2 and total["discarded"] > 512 * MIB and total["failed"] == 0, total
+        os.setpriority(os.PRIO_PROCESS, vm.pid, 0)
+        vm.set_balloon(0)
+
+    kernel_log_is_clean = kernel_log_is_clean
+    poweroff_ends_with_0 = poweroff_ends_with_0
+    says_nothing_on_stderr = says_nothing_on_stderr
