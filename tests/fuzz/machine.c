@@ -1,12 +1,41 @@
 #include "tests/fuzz/machine.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "device/balloon_impl.h"
+#include "tests/fuzz/driver.h"
 #include "util/bytes.h"
 #include "util/log.h"
+
+/* Deferred work that is waited for at an input's end: what then is left meets the reset. */
+#define ROUNDS 1
+#define THOROUGH_ROUNDS 32
+
+/* The first byte, but for the machine's kind, when the checks are to be thorough; no number that mutations are fond of. */
+#define THOROUGH 0x2A
+
+static uint8_t *window;			  /* guest memory */
+static uint8_t expected[FUZZ_WINDOW_LEN]; /* guest memory, but for what the device wrote to its rings */
+static uint8_t at_power_on[FUZZ_WINDOW_LEN];
+static struct fuzz_machine *current;
+
+/* What the host was asked for before the input, where that is counted from the machine's creation on. */
+static struct {
+	struct fakehost fh;
+	struct balloon_state state;
+	uint8_t generation;
+} before;
+static bool wants_digest;
+static uint64_t digest;
+
+/* ---- The input ------------------------------------------------------- */
 
 uint8_t fuzz_u8(struct fuzz_input *in)
 {
@@ -34,7 +63,7 @@ uint64_t fuzz_u64(struct fuzz_input *in)
 	return low | (uint64_t)fuzz_u32(in) << 32;
 }
 
-static void expect(bool ok, const char *what)
+void fuzz_expect(bool ok, const char *what)
 {
 	if (ok)
 		return;
@@ -42,46 +71,333 @@ static void expect(bool ok, const char *what)
 	abort();
 }
 
-/* The fake checks the ranges before it calls this; giving memory back for real is too slow here. */
-static void count_discard(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+/* ---- Guest memory ---------------------------------------------------- */
+
+/* Calls for each piece of [gpa, gpa + len) as it lies in the window. */
+#define FOR_EACH_PIECE(gpa, len, offset, n)                                                                           \
+	for (uint64_t offset = (gpa) % FUZZ_WINDOW_LEN, left_ = (len) < FUZZ_WINDOW_LEN ? (len) : FUZZ_WINDOW_LEN, n; \
+	     n = FUZZ_WINDOW_LEN - offset < left_ ? FUZZ_WINDOW_LEN - offset : left_, left_; left_ -= n, offset = 0)
+
+void fuzz_ram_write(uint64_t gpa, const void *bytes, size_t len)
+{
+	const uint8_t *from = bytes;
+	FOR_EACH_PIECE(gpa, len, offset, n)
+	{
+		memcpy(window + offset, from, n);
+		memcpy(expected + offset, from, n);
+		from += n;
+	}
+}
+
+static void zero(uint64_t gpa, uint64_t len)
+{
+	FOR_EACH_PIECE(gpa, len, offset, n)
+	{
+		memset(window + offset, 0, n);
+		memset(expected + offset, 0, n);
+	}
+}
+
+/* What is in the ring now was the device's to write. */
+static void accept_ring(const struct fuzz_ring *ring)
+{
+	FOR_EACH_PIECE(ring->gpa, ring->len, offset, n)
+	memcpy(expected + offset, window + offset, n);
+}
+
+/* Where a queue's used ring is; len 0 when it has none. */
+static struct fuzz_ring used_ring(const struct gmem *gmem, const struct virtq *vq)
+{
+	struct fuzz_ring ring = {0};
+	for (size_t i = 0; i < gmem->n_regions && vq->enabled; i++) {
+		const struct gmem_region *r = &gmem->regions[i];
+		uint64_t offset = (uint64_t)((const uint8_t *)vq->used - r->hva);
+		if (offset < r->len)
+			ring = (struct fuzz_ring){.gpa = r->gpa + offset, .len = 4 + 8U * vq->size + (vq->event_idx ? 2 : 0)};
+	}
+	return ring;
+}
+
+static const struct vpci *vpci_of(const struct fuzz_machine *m)
+{
+	return &container_of(m->fg.dev, struct balloon, dev)->vpci;
+}
+
+void fuzz_machine_step(struct fuzz_machine *m)
+{
+	const struct vpci *vpci = vpci_of(m);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++) {
+		struct fuzz_ring ring = used_ring(&m->fg.fh->host.gmem, &vpci->queues[i].vq);
+		if (ring.gpa == m->used[i].gpa && ring.len == m->used[i].len)
+			continue;
+		accept_ring(&m->used[i]);
+		m->used[i] = ring;
+	}
+}
+
+static void check_memory(struct fuzz_machine *m)
+{
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		accept_ring(&m->used[i]);
+	fuzz_expect(memcmp(window, expected, FUZZ_WINDOW_LEN) == 0, "the device wrote to memory that is not its own");
+}
+
+/* Every page of RAM is a view of the window. */
+static void alias_ram(const struct gmem *gmem)
+{
+	static int fd = -1;
+	if (fd < 0) {
+		fd = memfd_create("fuzz", MFD_CLOEXEC);
+		int err = ftruncate(fd, FUZZ_WINDOW_LEN);
+		window = mmap(NULL, FUZZ_WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		fuzz_expect(!err && window != MAP_FAILED, "no memory");
+	}
+	for (size_t i = 0; i < gmem->n_regions; i++)
+		for (uint64_t at = 0; at < gmem->regions[i].len; at += FUZZ_WINDOW_LEN) {
+			void *map = mmap(gmem->regions[i].hva + at, FUZZ_WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+			fuzz_expect(map != MAP_FAILED, "no memory");
+		}
+}
+
+/* Rings are empty, and all data are numbers of pages: the first 1024 of each queue's own MiB, and so on. */
+static void fill_at_power_on(void)
+{
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		for (unsigned k = 0; k < DRIVER_DATA_LEN / 4; k++)
+			store_le32(at_power_on + (DRIVER_DATA(i) + 4 * k) % FUZZ_WINDOW_LEN, 0x100 * (i + 1) + k);
+}
+
+/* ---- The host -------------------------------------------------------- */
+
+/* The fake checked the ranges before it calls this. */
+static void discard(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
 {
 	(void)fh;
-	for (size_t i = 0; i < n; i++)
-		result->discarded_bytes += ranges[i].len;
+	for (size_t i = 0; i < n; i++) {
+		bool refused = current->discard == FUZZ_DISCARD_REFUSED || (current->discard == FUZZ_DISCARD_HALF && i % 2);
+		if (refused)
+			result->failed_bytes += ranges[i].len;
+		else
+			result->discarded_bytes += ranges[i].len;
+		if (current->discard == FUZZ_DISCARD_ZEROES)
+			zero(ranges[i].gpa, ranges[i].len);
+	}
+	if (result->failed_bytes)
+		result->error = EIO;
+	if (current->discard == FUZZ_DISCARD_RACES)
+		fuzz_ram_write(current->race.gpa, current->race.bytes, sizeof current->race.bytes);
 }
 
-void fuzz_machine_begin(struct fakeguest *fg, struct fuzz_input *in)
+/* ---- Life ------------------------------------------------------------ */
+
+enum { KIND_ALL, KIND_POLLS, KIND_PLAIN, KIND_HUGE, N_KINDS };
+
+static struct fuzz_machine *create(unsigned kind)
+{
+	struct fuzz_machine *m = calloc(1, sizeof *m);
+	fuzz_expect(m, "no memory");
+	m->poll_s = kind == KIND_POLLS ? 1 : 0;
+	const struct balloon_config config = {
+		.deflate_on_oom = kind != KIND_PLAIN,
+		.free_page_reporting = kind != KIND_PLAIN,
+		.statistics = m->poll_s,
+	};
+	struct fakehost *fh = fakehost_create_sized(kind == KIND_HUGE ? 2 << 20 : 4096, FUZZ_REGION_LEN, FUZZ_REGION_LEN);
+	fh->discard = discard;
+	fh->discards_unrecorded = true;
+	alias_ram(&fh->host.gmem);
+	fill_at_power_on();
+	fg_create_on(&m->fg, &config, fh);
+	m->offered = fg_offered(&m->fg);
+	return m;
+}
+
+static struct fuzz_machine *machine_of(unsigned kind)
+{
+	static struct fuzz_machine *machines[N_KINDS];
+	if (!machines[kind])
+		machines[kind] = create(kind);
+	return machines[kind];
+}
+
+struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in)
 {
 	uint8_t bits = fuzz_u8(in);
-	const struct balloon_config config = {
-		.size = bits & 8 ? 1 << 20 : 0,
-		.deflate_on_oom = bits & 1,
-		.free_page_reporting = bits & 2,
-		.statistics = bits & 16 ? 1 : 0,
-	};
 	log_set_level(LOG_LEVEL_ERROR);
-	fg_create(fg, &config, bits & 4 ? 2 << 20 : 4096);
-	fg->fh->discard = count_discard;
-	fg->fh->discards_unrecorded = true;
+	struct fuzz_machine *m = machine_of(bits % N_KINDS);
+	m->is_thorough = wants_digest || bits / N_KINDS == THOROUGH;
+	memcpy(window, at_power_on, FUZZ_WINDOW_LEN);
+	memcpy(expected, at_power_on, FUZZ_WINDOW_LEN);
+	memset(m->q, 0, sizeof m->q);
+	m->discard = FUZZ_DISCARD_DONE;
+	m->fg.fh->msi_error = 0;
+	fg_pcicfg_write(&m->fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	fg_dc(&m->fg, DC_ACTUAL); /* so that the next change raises the generation, as it may have for the last input */
+	if (wants_digest) {
+		before.fh = *m->fg.fh;
+		before.generation = vpci_of(m)->generation;
+		balloon_get_state(m->fg.dev, &before.state);
+	}
+	current = m;
+	return m;
 }
 
-void fuzz_machine_end(struct fakeguest *fg)
-{
-	/* The longest thing that one request can ask for is all of RAM as page numbers, 1024 times. */
-	expect(fakehost_settle(fg->fh, 64 << 20), "deferred work never ends");
-	device_reset(fg->dev);
-	pci_root_reset(fg->root);
-	expect(!fakehost_has_timer(fg->fh), "a timer is armed after power-on");
-	expect(!fg->fh->irq_level[FG_GSI], "the interrupt line is high after power-on");
-	expect(fg->fh->n_regions == 2, "a BAR is decoded after power-on");
-	fg_probe(fg);
-	expect(fg_status(fg) == 0 && fg_dc(fg, DC_ACTUAL) == 0, "state is left after power-on");
+/* ---- What must hold -------------------------------------------------- */
 
-	fg_init(fg, F_STATS);
-	const uint32_t pfns[] = {0x1000, 0x1001};
-	uint64_t irqs = fg_irqs(fg, 1), bytes = fg->fh->discarded_bytes;
-	fg_send_pfns(fg, 0, pfns, 2);
-	expect(fg_status(fg) == 0xF && fg_used_idx(fg, 0) == 1 && fg_irqs(fg, 1) == irqs + 1, "a proper driver is not served");
-	expect(fg->fh->discarded_bytes == bytes + (fg->fh->host.gmem.page_size == 4096 ? 8192 : 0), "a proper request is not carried out");
-	expect(fg_destroy(fg) == 0, "a promise to the host is broken");
+/* Grows with everything that is done for the driver. */
+static uint64_t progress(struct fuzz_machine *m)
+{
+	struct balloon_state state;
+	uint64_t done = 0;
+	balloon_get_state(m->fg.dev, &state);
+	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++) {
+		const struct balloon_queue_counters *c = &state.queues[i];
+		done += c->buffers + c->pages + c->bad_pages + c->bad_buffers;
+	}
+	return done;
+}
+
+static void settle(struct fuzz_machine *m)
+{
+	struct fakehost *fh = m->fg.fh;
+	for (unsigned left = m->is_thorough ? THOROUGH_ROUNDS : ROUNDS; fh->work && left; left--) {
+		uint64_t done = progress(m);
+		fakehost_run_work(fh);
+		fuzz_machine_step(m);
+		fuzz_expect(!fh->work || progress(m) != done, "deferred work does not get on");
+	}
+}
+
+static void check_state(struct fuzz_machine *m)
+{
+	struct balloon_state state;
+	uint64_t discarded = 0;
+	balloon_get_state(m->fg.dev, &state);
+	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++)
+		discarded += state.queues[i].discarded_bytes;
+	fuzz_expect(discarded == m->fg.fh->discarded_bytes, "the counters do not say what was discarded");
+	fuzz_expect(!(state.negotiated_features & ~state.offered_features), "features were taken that were not offered");
+	fuzz_expect(!(state.status & S_DRIVER_OK) || state.negotiated_features >> 32 & 1, "a driver without VERSION_1 is served");
+	fuzz_expect(state.driver_ok == !!(state.status & S_DRIVER_OK), "the status is not the driver's");
+	fuzz_expect(state.driver_ok || !(state.status & S_NEEDS_RESET), "NEEDS_RESET without a driver");
+	fuzz_expect(state.target_bytes < 2 * FUZZ_REGION_LEN, "the target is more than RAM");
+	fuzz_expect(!m->fg.fh->contract_errors, "a promise to the host is broken");
+}
+
+static void power_on(struct fuzz_machine *m)
+{
+	struct fakehost *fh = m->fg.fh;
+	device_reset(m->fg.dev);
+	pci_root_reset(m->fg.root);
+	fakehost_run_work(fh);
+	fuzz_expect(!fh->work, "work is left after power-on");
+	fuzz_expect(!fakehost_has_timer(fh), "a timer is armed after power-on");
+	fuzz_expect(!fh->irq_level[FG_GSI], "the interrupt line is high after power-on");
+	fuzz_expect(fh->n_regions == 2, "a BAR is decoded after power-on");
+	fuzz_machine_step(m);
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		fuzz_expect(!m->used[i].len, "a queue is enabled after power-on");
+}
+
+/* The host's wishes outlive the driver and power-on: they are taken back as a host would. */
+static void forget_wishes(struct fuzz_machine *m)
+{
+	struct balloon_state state;
+	balloon_get_state(m->fg.dev, &state);
+	fuzz_expect(!state.status && !state.negotiated_features && !state.actual_bytes && !state.stalled && !state.stats_time_s,
+		    "state is left after power-on");
+	if (state.target_bytes)
+		balloon_set_target(m->fg.dev, 0);
+	if (state.stats_interval_s == m->poll_s)
+		return;
+	fg_pcicfg_write(&m->fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	fg_negotiate(&m->fg, F_STATS);
+	balloon_set_stats_interval(m->fg.dev, m->poll_s);
+	power_on(m);
+}
+
+static void mix(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	for (size_t i = 0; i < len; i++)
+		digest = (digest ^ p[i]) * 0x100000001B3ULL;
+}
+
+static void mix_number(uint64_t n)
+{
+	mix(&n, sizeof n);
+}
+
+static void mix_registers(struct fuzz_machine *m)
+{
+	for (unsigned i = 0; i < FG_N_QUEUES; i++)
+		for (unsigned offset = CC_Q_SIZE; offset < CC_LEN; offset += 2)
+			mix_number(fg_q(&m->fg, i, offset, 2));
+	for (unsigned offset = 0; offset < CC_Q_SELECT; offset++)
+		if (offset != CC_GENERATION)
+			mix_number(fg_cc(&m->fg, offset, 1));
+	mix_number((uint8_t)(vpci_of(m)->generation - before.generation));
+	for (unsigned offset = 0; offset < 16; offset += 4)
+		mix_number(fg_dc(&m->fg, offset));
+	for (unsigned offset = 0; offset < m->fg.n_vectors * 16; offset += 4)
+		mix_number(fg_bar(&m->fg, m->fg.msix_table + offset, 4));
+	mix_number(fg_bar(&m->fg, m->fg.msix_pba, 8));
+	for (unsigned offset = 0; offset < 256; offset += 4)
+		mix_number(fg_pcicfg(&m->fg, offset, 4));
+}
+
+static void take_digest(struct fuzz_machine *m)
+{
+	const struct fakehost *fh = m->fg.fh, *fh0 = &before.fh;
+	struct balloon_state state;
+
+	digest = 0xCBF29CE484222325ULL;
+	mix(window, FUZZ_WINDOW_LEN);
+	mix_number(fh->irq_raised[FG_GSI] - fh0->irq_raised[FG_GSI]);
+	mix_number(fh->n_msis - fh0->n_msis);
+	mix_number(fh->discard_calls - fh0->discard_calls);
+	mix_number(fh->timer_arms - fh0->timer_arms);
+	mix_number(fh->now_ms - fh0->now_ms);
+	for (unsigned i = 0; i < FAKE_N_EVENT_KINDS; i++)
+		mix_number(fh->event_count[i] - fh0->event_count[i]);
+	balloon_get_state(m->fg.dev, &state);
+	mix_number(state.target_bytes ^ state.actual_bytes ^ state.stats_interval_s ^ state.stalled);
+	mix_number(state.oom_deflations - before.state.oom_deflations);
+	mix(state.stats, sizeof state.stats);
+	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++) {
+		const struct balloon_queue_counters *c = &state.queues[i], *c0 = &before.state.queues[i];
+		mix_number(c->buffers - c0->buffers);
+		mix_number(c->pages - c0->pages);
+		mix_number(c->ranges - c0->ranges);
+		mix_number(c->discarded_bytes - c0->discarded_bytes);
+		mix_number(c->failed_bytes - c0->failed_bytes);
+		mix_number(c->bad_pages - c0->bad_pages);
+		mix_number(c->bad_buffers - c0->bad_buffers);
+	}
+	mix_registers(m);
+}
+
+void fuzz_machine_end(struct fuzz_machine *m)
+{
+	settle(m);
+	check_state(m);
+	check_memory(m);
+	if (wants_digest)
+		take_digest(m);
+	power_on(m);
+	if (m->is_thorough) {
+		driver_is_served(m);
+		power_on(m);
+	}
+	forget_wishes(m);
+}
+
+void fuzz_digest_on(void)
+{
+	wants_digest = true;
+}
+
+uint64_t fuzz_digest(void)
+{
+	return digest;
 }

@@ -1,11 +1,23 @@
 /*
  * A fake machine with one balloon for fuzz targets, and the input as a stream
  * of numbers. A broken promise ends the process with abort().
+ *
+ * Machines are made once and used again by every input that asks for the same
+ * kind: between inputs they go through the power-on reset of the device and
+ * the bus, and what the host wished for is taken back. So an input does the
+ * same whatever ran before it; with fuzz_digest_on() that can be checked.
+ *
+ * All of guest RAM shows one window of memory again and again: any address that
+ * an input makes up meets the rings and the data. That keeps the whole memory
+ * small enough to be compared after each input: a byte that the device wrote
+ * outside of a used ring that it was given is a finding, wherever it went.
  */
 #ifndef TESTS_FUZZ_MACHINE_H
 #define TESTS_FUZZ_MACHINE_H
 
 #include "tests/unit/fakeguest.h"
+
+/* ---- The input ------------------------------------------------------- */
 
 struct fuzz_input {
 	const uint8_t *at;
@@ -18,13 +30,67 @@ uint16_t fuzz_u16(struct fuzz_input *in);
 uint32_t fuzz_u32(struct fuzz_input *in);
 uint64_t fuzz_u64(struct fuzz_input *in);
 
-/* A machine as the first byte says: what is offered, huge pages or not. Nothing is logged. */
-void fuzz_machine_begin(struct fakeguest *fg, struct fuzz_input *in);
+/* ---- The machine ----------------------------------------------------- */
+
+#define FUZZ_WINDOW_LEN 0x4000u
+#define FUZZ_REGION_LEN (8ULL << 20) /* of each of the two regions of RAM */
+
+/* What the host does with a discard. */
+enum fuzz_discard {
+	FUZZ_DISCARD_DONE,
+	FUZZ_DISCARD_REFUSED,
+	FUZZ_DISCARD_HALF,   /* every other range is refused */
+	FUZZ_DISCARD_ZEROES, /* done, and the memory reads as zero, rings included */
+	FUZZ_DISCARD_RACES,  /* done, while another vCPU writes `race` */
+	FUZZ_N_DISCARDS,
+};
+
+struct fuzz_ring {
+	uint64_t gpa;
+	uint32_t len;
+};
+
+struct fuzz_machine {
+	struct fakeguest fg;
+	uint64_t poll_s;		    /* its config's polling interval */
+	uint64_t offered;		    /* features */
+	bool is_thorough;		    /* the costly checks as well */
+	struct fuzz_ring used[FG_N_QUEUES]; /* of the queues that are enabled; len 0: none */
+
+	enum fuzz_discard discard;
+	struct {
+		uint64_t gpa;
+		uint8_t bytes[4];
+	} race;
+
+	/* What the driver remembers of its rings. */
+	struct {
+		uint16_t size, avail_idx;
+		uint64_t desc, avail;
+	} q[FG_N_QUEUES];
+};
+
+/* A machine after power-on, as the first byte says: its kind, and whether the checks at the end are thorough. Nothing is logged. */
+struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in);
+
+/* After each step of the driver: notes which rings the device may write to from now on. */
+void fuzz_machine_step(struct fuzz_machine *m);
 
 /*
- * Whatever has happened: deferred work ends, a reset brings back power-on
- * state, and a proper driver's request is served. Then all is freed.
+ * Whatever has happened: deferred work gets on, memory and counters are as they
+ * should be, and a reset brings back power-on state. If the checks are thorough,
+ * a proper driver's request is served, too.
  */
-void fuzz_machine_end(struct fakeguest *fg);
+void fuzz_machine_end(struct fuzz_machine *m);
+
+/* Guest memory as the driver writes it; gpa may be anything. */
+void fuzz_ram_write(uint64_t gpa, const void *bytes, size_t len);
+
+/* Aborts with the reason unless ok. */
+void fuzz_expect(bool ok, const char *what);
+
+/* From here on each input's end makes a digest of registers, memory and all that the host was asked for, and the checks are thorough. */
+void fuzz_digest_on(void);
+uint64_t fuzz_digest(void); /* of the last input; 0 for targets without a machine */
 
 #endif
