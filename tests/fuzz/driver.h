@@ -20,7 +20,7 @@
 
 /* ---- Told what to do ------------------------------------------------- */
 
-/* Reset, features up to FEATURES_OK. */
+/* Reset unless there is nothing to reset, features up to FEATURES_OK. */
 void driver_negotiate(struct fuzz_machine *m, uint64_t features);
 /* Rings at the driver's own place, empty, vector i + 1. */
 void driver_queue_on(struct fuzz_machine *m, unsigned i, uint16_t size);
