@@ -102,6 +102,7 @@ void driver_is_served(struct fuzz_machine *m)
 	driver_desc(DRIVER_DESC(0), 0, DRIVER_DATA(0), sizeof pfns, 0, 0);
 	driver_publish(m, 0, 0);
 	fg_kick(fg, 0);
+	fuzz_machine_step(m);
 	memcpy(used, fakehost_ram(fg->fh, DRIVER_USED(0), sizeof used), sizeof used);
 	fuzz_expect(fg_status(fg) == 0xF && load_le16(used + 2) == 1 && fg_irqs(fg, 1) == irqs + 1, "a proper driver is not served");
 	fuzz_expect(fg->fh->discarded_bytes == bytes + (fg->fh->host.gmem.page_size == 4096 ? 8192 : 0), "a proper request is not carried out");
