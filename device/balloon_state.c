@@ -32,33 +32,32 @@ const char *balloon_hint_phase_name(enum balloon_hint_phase phase)
 void balloon_publish(struct balloon *b)
 {
 	struct balloon_view *view = &b->view;
+	struct balloon_state *state = &view->state;
 	pthread_mutex_lock(&view->lock);
 	view->stats_ms = b->stats_ms;
 	view->hint_begin_ms = b->hint_begin_ms;
-	view->state = (struct balloon_state){
-		.target_bytes = (uint64_t)b->target_pages << PFN_SHIFT,
-		.actual_bytes = (uint64_t)b->actual_pages << PFN_SHIFT,
-		.held_bytes = balloon_map_held_bytes(&b->map),
-		.offered_features = b->vpci.offered,
-		.negotiated_features = vpci_features(&b->vpci),
-		.status = b->vpci.status,
-		.driver_ok = b->vpci.status & VIRTIO_CONFIG_S_DRIVER_OK,
-		.suspended = vpci_is_suspended(&b->vpci),
-		.dense_queues = b->dense_queues,
-		.poison_val = b->poison_val,
-		.stalled = b->stalled,
-		.stall_timeout_s = b->stall_ms / 1000,
-		.oom_deflations = b->oom_deflations,
-		.n_other_stats = b->n_other_stats,
-		.stats_time_s = b->stats_time_s,
-		.stats_asked = b->stats_asked,
-		.stats_interval_s = b->stats_interval_s,
-		.hint = b->hint,
-	};
-	memcpy(view->state.stats, b->stats, sizeof b->stats);
-	memcpy(view->state.other_stats, b->other_stats, b->n_other_stats * sizeof b->other_stats[0]);
+	state->target_bytes = (uint64_t)b->target_pages << PFN_SHIFT;
+	state->actual_bytes = (uint64_t)b->actual_pages << PFN_SHIFT;
+	state->held_bytes = balloon_map_held_bytes(&b->map);
+	state->offered_features = b->vpci.offered;
+	state->negotiated_features = vpci_features(&b->vpci);
+	state->status = b->vpci.status;
+	state->driver_ok = b->vpci.status & VIRTIO_CONFIG_S_DRIVER_OK;
+	state->suspended = vpci_is_suspended(&b->vpci);
+	state->dense_queues = b->dense_queues;
+	state->poison_val = b->poison_val;
+	state->stalled = b->stalled;
+	state->stall_timeout_s = b->stall_ms / 1000;
+	state->oom_deflations = b->oom_deflations;
+	state->stats_time_s = b->stats_time_s;
+	state->stats_asked = b->stats_asked;
+	state->stats_interval_s = b->stats_interval_s;
+	state->hint = b->hint;
+	memcpy(state->stats, b->stats, sizeof b->stats);
+	memcpy(state->other_stats, b->other_stats, b->n_other_stats * sizeof b->other_stats[0]);
+	state->n_other_stats = b->n_other_stats;
 	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++)
-		view->state.queues[i] = b->queues[i].counters;
+		state->queues[i] = b->queues[i].counters;
 	pthread_mutex_unlock(&view->lock);
 }
 

@@ -176,8 +176,10 @@ static void run_queue(struct vpci *vpci, unsigned index)
 /* A queue that waits for the event loop is left to it, so that a guest that kicks on and on cannot add to its share. */
 void vpci_kick(struct vpci *vpci, unsigned index)
 {
-	if (!(vpci->pending >> index & 1))
-		run_queue(vpci, index);
+	if (vpci->pending >> index & 1)
+		return;
+	run_queue(vpci, index);
+	vpci_settle(vpci);
 }
 
 /* Nothing is in work any more: the driver sees that the device is suspended. */
@@ -232,8 +234,10 @@ void vpci_enable_queue(struct vpci *vpci, struct vpci_queue *queue)
 		.event_idx = vpci_has_feature(vpci, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = vpci_has_feature(vpci, VIRTIO_RING_F_INDIRECT_DESC),
 	};
-	if (virtq_enable(&queue->vq, &vpci->dev->host->gmem, &setup) == 0)
-		run_queue(vpci, (unsigned)(queue - vpci->queues));
+	if (virtq_enable(&queue->vq, &vpci->dev->host->gmem, &setup) < 0)
+		return;
+	run_queue(vpci, (unsigned)(queue - vpci->queues));
+	vpci_settle(vpci);
 }
 
 void vpci_reset_queue(struct vpci *vpci, struct vpci_queue *queue)
@@ -243,6 +247,7 @@ void vpci_reset_queue(struct vpci *vpci, struct vpci_queue *queue)
 		return;
 	vpci->type->queue_reset(vpci, index);
 	queue_to_default(vpci, index);
+	vpci_settle(vpci);
 }
 
 /* ---- Status (section 2.1) -------------------------------------------- */
@@ -293,7 +298,7 @@ static void resume(struct vpci *vpci)
  * left out. The exception is suspension, which takes DRIVER_OK away until the
  * driver sets it again; before DRIVER_OK its bit means nothing (section 2.9).
  */
-void vpci_write_status(struct vpci *vpci, uint8_t value)
+static void take_status(struct vpci *vpci, uint8_t value)
 {
 	if (value == 0) {
 		reset_virtio(vpci);
@@ -320,6 +325,12 @@ void vpci_write_status(struct vpci *vpci, uint8_t value)
 		vpci->suspending = true;
 		suspend_when_idle(vpci);
 	}
+}
+
+void vpci_write_status(struct vpci *vpci, uint8_t value)
+{
+	take_status(vpci, value);
+	vpci_settle(vpci);
 }
 
 /* ---- Configuration space --------------------------------------------- */
@@ -361,7 +372,6 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 
 	if (offset == window_data(vpci) && window_target(vpci, &target, &len)) {
 		vpci_bar_write(vpci, target, len, load_le32(fn->config + offset));
-		vpci_settle(vpci);
 		return;
 	}
 	bool is_command = offset < PCI_COMMAND + 2 && offset + size > PCI_COMMAND;
@@ -375,7 +385,6 @@ static void config_written(struct pci_function *fn, unsigned offset, unsigned si
 	vpci->is_master = pci_function_is_master(fn);
 	if (!was_master && vpci_is_live(vpci))
 		run_later(vpci, (1u << vpci->type->n_queues) - 1);
-	vpci_settle(vpci);
 }
 
 static const struct pci_function_ops function_ops = {.config_read = config_read, .config_written = config_written};

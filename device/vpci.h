@@ -68,7 +68,7 @@ struct vpci_type {
 	void (*suspended)(struct vpci *vpci);
 	void (*resumed)(struct vpci *vpci);
 
-	/* After each of the driver's accesses and each piece of deferred work; or NULL. */
+	/* After each of the driver's accesses that changed more than a register, and each piece of deferred work; or NULL. */
 	void (*settled)(struct vpci *vpci);
 
 	/* The driver reset the device, or power-on: forget everything that came from the driver. Queues are gone already. */

@@ -161,6 +161,7 @@ static void device_config_write(struct vpci *vpci, uint32_t offset, unsigned siz
 		return;
 	store_le64(bytes, value);
 	vpci->type->config_write(vpci, offset, bytes, size);
+	vpci_settle(vpci);
 }
 
 static uint64_t cut(uint64_t value, unsigned size)
@@ -216,7 +217,6 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 	struct vpci *vpci = opaque;
 	pthread_mutex_lock(&vpci->dev->lock);
 	vpci_bar_write(vpci, offset, size, value);
-	vpci_settle(vpci);
 	pthread_mutex_unlock(&vpci->dev->lock);
 }
 
