@@ -80,6 +80,39 @@ static void msix_on(struct fakeguest *fg)
 	fg_pcicfg_write(fg, fg->msix_cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 }
 
+void driver_meanwhile(struct fuzz_machine *m, enum fuzz_meanwhile what)
+{
+	struct fakeguest *fg = &m->fg;
+	switch (what) {
+	case FUZZ_MEANWHILE_NOTHING:
+	case FUZZ_N_MEANWHILE:
+		return;
+	case FUZZ_MEANWHILE_RESET:
+		fg_status_write(fg, 0);
+		break;
+	case FUZZ_MEANWHILE_QUEUE_RESET:
+		fg_q_write(fg, 3, CC_Q_RESET, 2, 1);
+		break;
+	case FUZZ_MEANWHILE_KICK:
+		fg_kick(fg, 3);
+		break;
+	case FUZZ_MEANWHILE_SUSPEND:
+		fg_status_write(fg, S_ACK | S_DRIVER | S_FEATURES_OK | S_SUSPEND);
+		break;
+	case FUZZ_MEANWHILE_RUN:
+		balloon_hint_start(fg->dev);
+		break;
+	case FUZZ_MEANWHILE_RESET_AND_RUN:
+		driver_negotiate(m, m->offered);
+		for (unsigned i = 0; i < FG_N_QUEUES; i++)
+			driver_queue_on(m, i, DRIVER_MAX_SIZE);
+		fg_status_write(fg, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+		balloon_hint_start(fg->dev);
+		break;
+	}
+	fuzz_machine_step(m);
+}
+
 void driver_is_served(struct fuzz_machine *m)
 {
 	struct fakeguest *fg = &m->fg;
@@ -169,7 +202,7 @@ uint32_t driver_take_len(struct fuzz_input *in)
 }
 
 static const uint64_t feature_bits[] = {
-	F_MUST_TELL_HOST, F_STATS, F_OOM, F_HINT, F_POISON, F_REPORT, F_INDIRECT, F_EVENT_IDX, F_RING_RESET,
+	F_MUST_TELL_HOST, F_STATS, F_OOM, F_HINT, F_POISON, F_REPORT, F_INDIRECT, F_EVENT_IDX, F_RING_RESET, F_SUSPEND,
 };
 
 #define FEATURES_NO_VERSION_1 0x2000
@@ -271,6 +304,9 @@ void driver_host_call(struct fuzz_machine *m, struct fuzz_input *in)
 		balloon_get_state(m->fg.dev, &state);
 		break;
 	case 4:
+		m->watch_error = n == 31 ? -95 : 0;
+		balloon_hint_start(m->fg.dev);
+		break;
 	case 5:
 		fakehost_advance(m->fg.fh, n * n * 16);
 		break;
@@ -289,4 +325,31 @@ void driver_take_discard(struct fuzz_machine *m, struct fuzz_input *in)
 		return;
 	m->race.gpa = fuzz_u16(in);
 	store_le32(m->race.bytes, fuzz_u32(in));
+}
+
+void driver_take_meanwhile(struct fuzz_machine *m, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	m->at_hold = how % 16 % FUZZ_N_MEANWHILE;
+	m->at_release = how / 16 % FUZZ_N_MEANWHILE;
+}
+
+void driver_hint(struct fuzz_machine *m, struct fuzz_input *in)
+{
+	static const uint64_t places[4] = {0, FAKE_HIGH_GPA, FAKE_HIGH_GPA + (4 << 20), FUZZ_REGION_LEN - (1 << 20)};
+	static const uint32_t lens[4] = {4096, 2 << 20, 4 << 20, 0xFFFFF000};
+	uint8_t how = fuzz_u8(in), block = fuzz_u8(in), cmd[4];
+	unsigned queue = (how >> 3) % FG_N_QUEUES;
+	uint32_t shown = fg_dc(&m->fg, DC_CMD_ID);
+	const uint32_t cmds[4] = {shown, 0, 1, shown + 1};
+	bool has_cmd = how & 4, has_block = block & 0x80;
+
+	store_le32(cmd, cmds[how & 3]);
+	fuzz_ram_write(DRIVER_DATA(3), cmd, sizeof cmd);
+	if (has_cmd)
+		driver_desc(m->q[queue].desc, 0, DRIVER_DATA(3), sizeof cmd, has_block ? D_NEXT : 0, 1);
+	if (has_block || !has_cmd)
+		driver_desc(m->q[queue].desc, has_cmd, places[block & 3] + (block >> 4 & 7) * 0x1000, lens[block >> 2 & 3], D_WRITE, 0);
+	driver_publish(m, queue, 0);
+	fg_kick(&m->fg, queue);
 }

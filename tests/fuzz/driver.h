@@ -29,6 +29,8 @@ void driver_publish(struct fuzz_machine *m, unsigned i, uint16_t head);
 /* Puts the index of the available ring there, whatever is in it. */
 void driver_set_avail_idx(struct fuzz_machine *m, unsigned i, uint16_t idx);
 
+void driver_meanwhile(struct fuzz_machine *m, enum fuzz_meanwhile what);
+
 /* A proper driver's request on a machine after power-on is carried out. */
 void driver_is_served(struct fuzz_machine *m);
 
@@ -46,5 +48,8 @@ void driver_write_register(struct fuzz_machine *m, struct fuzz_input *in);
 /* What the host and its user do in between. */
 void driver_host_call(struct fuzz_machine *m, struct fuzz_input *in);
 void driver_take_discard(struct fuzz_machine *m, struct fuzz_input *in);
+void driver_take_meanwhile(struct fuzz_machine *m, struct fuzz_input *in);
+/* A command of free page hinting, a block, or both. */
+void driver_hint(struct fuzz_machine *m, struct fuzz_input *in);
 
 #endif

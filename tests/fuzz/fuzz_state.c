@@ -114,7 +114,7 @@ static void set_command(struct fuzz_machine *m, struct fuzz_input *in)
 static void step(struct fuzz_machine *m, struct fuzz_input *in)
 {
 	struct fakeguest *fg = &m->fg;
-	switch (fuzz_u8(in) % 32) {
+	switch (fuzz_u8(in) % 36) {
 	case 0:
 	case 1:
 		fg_status_write(fg, fuzz_u8(in));
@@ -188,8 +188,20 @@ static void step(struct fuzz_machine *m, struct fuzz_input *in)
 	case 30:
 		driver_write_register(m, in);
 		break;
-	default:
+	case 31:
 		fg_status_write(fg, 0);
+		break;
+	case 32:
+		driver_hint(m, in);
+		break;
+	case 33:
+		driver_take_meanwhile(m, in);
+		break;
+	case 34:
+		fg_status_write(fg, fg_status(fg) | S_SUSPEND);
+		break;
+	default:
+		fg_status_write(fg, fg_status(fg) | S_DRIVER_OK);
 	}
 }
 

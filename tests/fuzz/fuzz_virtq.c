@@ -59,7 +59,7 @@ static void write_indirect(struct fuzz_machine *m, struct fuzz_input *in)
 
 static void step(struct fuzz_machine *m, struct fuzz_input *in)
 {
-	switch (fuzz_u8(in) % 16) {
+	switch (fuzz_u8(in) % 18) {
 	case 0:
 	case 1:
 		driver_write_desc(m, in);
@@ -101,8 +101,14 @@ static void step(struct fuzz_machine *m, struct fuzz_input *in)
 	case 14:
 		driver_take_discard(m, in);
 		break;
-	default:
+	case 15:
 		fg_pcicfg_write(&m->fg, PCI_COMMAND, 2, fuzz_u8(in) | PCI_COMMAND_MEMORY);
+		break;
+	case 16:
+		driver_hint(m, in);
+		break;
+	default:
+		driver_take_meanwhile(m, in);
 	}
 }
 

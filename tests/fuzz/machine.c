@@ -35,7 +35,6 @@ static uint64_t touched;
 static struct {
 	struct fakehost fh;
 	struct balloon_state state;
-	uint8_t generation;
 } before;
 static bool wants_digest;
 static uint64_t digest;
@@ -143,14 +142,14 @@ static struct fuzz_ring used_ring(const struct gmem *gmem, const struct virtq *v
 	return ring;
 }
 
-static const struct vpci *vpci_of(const struct fuzz_machine *m)
+static struct balloon *balloon_of(const struct fuzz_machine *m)
 {
-	return &container_of(m->fg.dev, struct balloon, dev)->vpci;
+	return container_of(m->fg.dev, struct balloon, dev);
 }
 
 void fuzz_machine_step(struct fuzz_machine *m)
 {
-	const struct vpci *vpci = vpci_of(m);
+	const struct vpci *vpci = &balloon_of(m)->vpci;
 	for (unsigned i = 0; i < FG_N_QUEUES; i++) {
 		struct fuzz_ring ring = used_ring(&m->fg.fh->host.gmem, &vpci->queues[i].vq);
 		if (ring.gpa == m->used[i].gpa && ring.len == m->used[i].len)
@@ -224,56 +223,83 @@ static void discard(struct fakehost *fh, const struct gmem_range *ranges, size_t
 		fuzz_ram_write(current->race.gpa, current->race.bytes, sizeof current->race.bytes);
 }
 
+/* In place of the fake's own, which protect memory and wait for faults. */
+static int watch_writes(struct host *host, bool on)
+{
+	(void)host;
+	int err = on ? current->watch_error : 0;
+	current->is_watching = on && !err;
+	return err;
+}
+
+static void meanwhile(enum fuzz_meanwhile *what)
+{
+	enum fuzz_meanwhile now = *what;
+	*what = FUZZ_MEANWHILE_NOTHING;
+	driver_meanwhile(current, now);
+}
+
+static void hold_vcpus(struct host *host)
+{
+	(void)host;
+	fuzz_expect(!current->is_holding, "the vCPUs are held twice");
+	fuzz_expect(pthread_mutex_trylock(&current->fg.dev->lock) == 0, "the vCPUs are held under the device's lock");
+	pthread_mutex_unlock(&current->fg.dev->lock);
+	meanwhile(&current->at_hold);
+	current->is_holding = true;
+}
+
+static uint64_t release_vcpus(struct host *host)
+{
+	(void)host;
+	fuzz_expect(current->is_holding, "the vCPUs are released, but not held");
+	current->is_holding = false;
+	meanwhile(&current->at_release);
+	return 1;
+}
+
+static void discard_unwritten(struct host *host, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+{
+	fuzz_expect(current->is_holding && current->is_watching, "hints are discarded without watching or holding");
+	host->ops->discard(host, ranges, n, result);
+	/* What was refused could as well have been written by the guest. */
+	if (current->discard == FUZZ_DISCARD_HALF) {
+		result->written_bytes = result->failed_bytes;
+		result->failed_bytes = 0;
+		result->error = 0;
+	}
+}
+
 /* ---- Life ------------------------------------------------------------ */
 
 enum { KIND_ALL, KIND_POLLS, KIND_PLAIN, KIND_HUGE, N_KINDS };
 
 static struct fuzz_machine *create(unsigned kind)
 {
+	static struct host_ops ops;
 	struct fuzz_machine *m = calloc(1, sizeof *m);
 	fuzz_expect(m, "no memory");
+	current = m;
 	m->poll_s = kind == KIND_POLLS ? 1 : 0;
 	const struct balloon_config config = {
 		.deflate_on_oom = kind != KIND_PLAIN,
 		.free_page_reporting = kind != KIND_PLAIN,
+		.free_page_hinting = kind != KIND_PLAIN,
 		.statistics = m->poll_s,
 	};
 	struct fakehost *fh = fakehost_create_sized(kind == KIND_HUGE ? 2 << 20 : 4096, FUZZ_REGION_LEN, FUZZ_REGION_LEN);
 	fh->discard = discard;
 	fh->discards_unrecorded = true;
+	ops = *fh->host.ops;
+	ops.watch_writes = watch_writes;
+	ops.hold_vcpus = hold_vcpus;
+	ops.release_vcpus = release_vcpus;
+	ops.discard_unwritten = discard_unwritten;
+	fh->host.ops = &ops;
 	alias_ram(&fh->host.gmem);
 	fill_at_power_on();
 	fg_create_on(&m->fg, &config, fh);
 	m->offered = fg_offered(&m->fg);
-	return m;
-}
-
-static struct fuzz_machine *machine_of(unsigned kind)
-{
-	static struct fuzz_machine *machines[N_KINDS];
-	if (!machines[kind])
-		machines[kind] = create(kind);
-	return machines[kind];
-}
-
-struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in)
-{
-	uint8_t bits = fuzz_u8(in);
-	log_set_level(LOG_LEVEL_ERROR);
-	struct fuzz_machine *m = machine_of(bits % N_KINDS);
-	m->is_thorough = wants_digest || bits / N_KINDS == THOROUGH;
-	memory_to_power_on();
-	memset(m->q, 0, sizeof m->q);
-	m->discard = FUZZ_DISCARD_DONE;
-	m->fg.fh->msi_error = 0;
-	fg_pcicfg_write(&m->fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	fg_dc(&m->fg, DC_ACTUAL); /* so that the next change raises the generation, as it may have for the last input */
-	if (wants_digest) {
-		before.fh = *m->fg.fh;
-		before.generation = vpci_of(m)->generation;
-		balloon_get_state(m->fg.dev, &before.state);
-	}
-	current = m;
 	return m;
 }
 
@@ -289,7 +315,7 @@ static uint64_t progress(struct fuzz_machine *m)
 		const struct balloon_queue_counters *c = &state.queues[i];
 		done += c->buffers + c->pages + c->bad_pages + c->bad_buffers;
 	}
-	return done;
+	return done + state.hint.holds + state.hint.runs + state.hint.phase;
 }
 
 static void settle(struct fuzz_machine *m)
@@ -315,6 +341,11 @@ static void check_state(struct fuzz_machine *m)
 	fuzz_expect(!(state.status & S_DRIVER_OK) || state.negotiated_features >> 32 & 1, "a driver without VERSION_1 is served");
 	fuzz_expect(state.driver_ok == !!(state.status & S_DRIVER_OK), "the status is not the driver's");
 	fuzz_expect(state.driver_ok || !(state.status & S_NEEDS_RESET), "NEEDS_RESET without a driver");
+	fuzz_expect(state.suspended == !!(state.status & S_SUSPEND) && !(state.suspended && state.driver_ok), "suspended, or not");
+	fuzz_expect(state.held_bytes <= 2 * FUZZ_REGION_LEN && state.held_bytes % 4096 == 0, "more is held than there is");
+	fuzz_expect(m->is_watching == (state.hint.phase == BALLOON_HINT_RUNNING) && !m->is_holding, "writes are watched without a run, or the other way round");
+	fuzz_expect(state.hint.discarded_bytes + state.hint.written_bytes + state.hint.failed_bytes <= state.hint.hinted_bytes,
+		    "more hints were looked at than came");
 	fuzz_expect(state.target_bytes < 2 * FUZZ_REGION_LEN, "the target is more than RAM");
 	fuzz_expect(!m->fg.fh->contract_errors, "a promise to the host is broken");
 }
@@ -339,7 +370,8 @@ static void forget_wishes(struct fuzz_machine *m)
 {
 	struct balloon_state state;
 	balloon_get_state(m->fg.dev, &state);
-	fuzz_expect(!state.status && !state.negotiated_features && !state.actual_bytes && !state.stalled && !state.stats_time_s,
+	fuzz_expect(!state.status && !state.negotiated_features && !state.actual_bytes && !state.stalled && !state.stats_time_s && !state.held_bytes &&
+			    !state.poison_val && !state.dense_queues && state.hint.phase != BALLOON_HINT_RUNNING && !m->is_watching,
 		    "state is left after power-on");
 	if (state.target_bytes)
 		balloon_set_target(m->fg.dev, 0);
@@ -369,9 +401,7 @@ static void mix_registers(struct fuzz_machine *m)
 		for (unsigned offset = CC_Q_SIZE; offset < CC_LEN; offset += 2)
 			mix_number(fg_q(&m->fg, i, offset, 2));
 	for (unsigned offset = 0; offset < CC_Q_SELECT; offset++)
-		if (offset != CC_GENERATION)
-			mix_number(fg_cc(&m->fg, offset, 1));
-	mix_number((uint8_t)(vpci_of(m)->generation - before.generation));
+		mix_number(fg_cc(&m->fg, offset, 1));
 	for (unsigned offset = 0; offset < 16; offset += 4)
 		mix_number(fg_dc(&m->fg, offset));
 	for (unsigned offset = 0; offset < m->fg.n_vectors * 16; offset += 4)
@@ -399,6 +429,9 @@ static void take_digest(struct fuzz_machine *m)
 	mix_number(state.target_bytes ^ state.actual_bytes ^ state.stats_interval_s ^ state.stalled);
 	mix_number(state.oom_deflations - before.state.oom_deflations);
 	mix(state.stats, sizeof state.stats);
+	mix(state.other_stats, state.n_other_stats * sizeof state.other_stats[0]);
+	mix_number(state.held_bytes ^ state.hint.id ^ state.hint.phase ^ state.hint.runs ^ state.hint.holds);
+	mix_number(state.hint.hinted_bytes ^ state.hint.discarded_bytes ^ state.hint.written_bytes ^ state.hint.failed_bytes);
 	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++) {
 		const struct balloon_queue_counters *c = &state.queues[i], *c0 = &before.state.queues[i];
 		mix_number(c->buffers - c0->buffers);
@@ -406,10 +439,49 @@ static void take_digest(struct fuzz_machine *m)
 		mix_number(c->ranges - c0->ranges);
 		mix_number(c->discarded_bytes - c0->discarded_bytes);
 		mix_number(c->failed_bytes - c0->failed_bytes);
+		mix_number(c->written_bytes - c0->written_bytes);
+		for (unsigned k = 0; k < BALLOON_N_FAULTS; k++)
+			mix_number(c->faults[k] - c0->faults[k]);
 		mix_number(c->bad_pages - c0->bad_pages);
 		mix_number(c->bad_buffers - c0->bad_buffers);
 	}
 	mix_registers(m);
+}
+
+static struct fuzz_machine *machine_of(unsigned kind)
+{
+	static struct fuzz_machine *machines[N_KINDS];
+	if (!machines[kind]) {
+		machines[kind] = create(kind);
+		power_on(machines[kind]);
+	}
+	return machines[kind];
+}
+
+struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in)
+{
+	uint8_t bits = fuzz_u8(in);
+	log_set_level(LOG_LEVEL_ERROR);
+	struct fuzz_machine *m = machine_of(bits % N_KINDS);
+	struct balloon *b = balloon_of(m);
+	current = m;
+	m->is_thorough = wants_digest || bits / N_KINDS == THOROUGH;
+	memory_to_power_on();
+	memset(m->q, 0, sizeof m->q);
+	m->discard = FUZZ_DISCARD_DONE;
+	m->watch_error = m->fg.fh->msi_error = 0;
+	m->at_hold = m->at_release = FUZZ_MEANWHILE_NOTHING;
+	fg_pcicfg_write(&m->fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	/* These go on from what they were, but a driver sees them. */
+	b->vpci.generation = 0;
+	b->vpci.config_was_read = false;
+	b->hint = (struct balloon_hint_run){0};
+	balloon_publish(b);
+	if (wants_digest) {
+		before.fh = *m->fg.fh;
+		balloon_get_state(m->fg.dev, &before.state);
+	}
+	return m;
 }
 
 void fuzz_machine_end(struct fuzz_machine *m)

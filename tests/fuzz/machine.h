@@ -45,6 +45,18 @@ enum fuzz_discard {
 	FUZZ_N_DISCARDS,
 };
 
+/* What other threads do while the device has let go of its lock to hold the vCPUs. */
+enum fuzz_meanwhile {
+	FUZZ_MEANWHILE_NOTHING,
+	FUZZ_MEANWHILE_RESET,
+	FUZZ_MEANWHILE_QUEUE_RESET,
+	FUZZ_MEANWHILE_KICK,
+	FUZZ_MEANWHILE_SUSPEND,
+	FUZZ_MEANWHILE_RUN, /* of hinting, another one */
+	FUZZ_MEANWHILE_RESET_AND_RUN,
+	FUZZ_N_MEANWHILE,
+};
+
 struct fuzz_ring {
 	uint64_t gpa;
 	uint32_t len;
@@ -62,6 +74,11 @@ struct fuzz_machine {
 		uint64_t gpa;
 		uint8_t bytes[4];
 	} race;
+
+	/* Hinting: what the host was asked for, what it answers, what happens before and after the vCPUs are held, once. */
+	bool is_watching, is_holding;
+	int watch_error;
+	enum fuzz_meanwhile at_hold, at_release;
 
 	/* What the driver remembers of its rings. */
 	struct {
