@@ -151,7 +151,9 @@ void fuzz_machine_step(struct fuzz_machine *m)
 {
 	const struct vpci *vpci = &balloon_of(m)->vpci;
 	for (unsigned i = 0; i < FG_N_QUEUES; i++) {
-		struct fuzz_ring ring = used_ring(&m->fg.fh->host.gmem, &vpci->queues[i].vq);
+		const struct virtq *vq = &vpci->queues[i].vq;
+		fuzz_expect((uint16_t)(vq->last_avail - vq->used_idx) <= vq->size, "more chains were returned than taken");
+		struct fuzz_ring ring = used_ring(&m->fg.fh->host.gmem, vq);
 		if (ring.gpa == m->used[i].gpa && ring.len == m->used[i].len)
 			continue;
 		accept_ring(&m->used[i]);
@@ -329,6 +331,13 @@ static void settle(struct fuzz_machine *m)
 	}
 }
 
+static void check_line(struct fuzz_machine *m)
+{
+	const struct vpci *vpci = &balloon_of(m)->vpci;
+	bool is_disabled = load_le16(vpci->fn.config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE;
+	fuzz_expect(m->fg.fh->irq_level[FG_GSI] == (vpci->isr && !msix_is_enabled(&vpci->msix) && !is_disabled), "INTx does not follow the ISR status");
+}
+
 static void check_state(struct fuzz_machine *m)
 {
 	struct balloon_state state;
@@ -488,6 +497,7 @@ void fuzz_machine_end(struct fuzz_machine *m)
 {
 	settle(m);
 	check_state(m);
+	check_line(m);
 	check_memory(m);
 	if (wants_digest)
 		take_digest(m);
