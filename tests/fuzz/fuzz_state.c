@@ -21,11 +21,11 @@ static const struct request {
 	unsigned chain; /* descriptors, each with one more copy of the buffer */
 } requests[] = {
 	{DRIVER_DATA(0), 64, 0, 1},
-	{DRIVER_DATA(1), 4, 0, 1},
-	{DRIVER_DATA(0), 0x4010, 0, 1}, /* more pages than one wakeup serves */
-	{DRIVER_DATA(0), 128, 0, 16},	/* in pieces */
-	{DRIVER_DATA(0), 61, 0, 16},	/* page numbers cut between buffers */
-	{DRIVER_DATA(2), 160, 0, 1},	/* statistics, if anything */
+	{0, UINT32_MAX, D_WRITE, DRIVER_MAX_SIZE}, /* more hints than are looked at in one go */
+	{DRIVER_DATA(0), 0x4010, 0, 1},		   /* more pages than one wakeup serves */
+	{DRIVER_DATA(0), 128, 0, 16},		   /* in pieces */
+	{DRIVER_DATA(0), 61, 0, 16},		   /* page numbers cut between buffers */
+	{DRIVER_DATA(2), 160, 0, 1},		   /* statistics, if anything */
 	{DRIVER_DATA(2), 7, 0, 2},
 	{FAKE_HIGH_GPA, 2 << 20, D_WRITE, 1}, /* a free block */
 	{FAKE_HIGH_GPA, 4096, D_WRITE, 32},
