@@ -195,7 +195,7 @@ static void alias_ram(const struct gmem *gmem)
 		}
 }
 
-/* Rings are empty, and all data are numbers of pages: the first 1024 of each queue's own MiB, and so on. */
+/* Rings are empty, and all data are numbers of pages: 512 of them, from another MiB on for each queue. */
 static void fill_at_power_on(void)
 {
 	for (unsigned i = 0; i < FG_N_QUEUES; i++)
