@@ -1,0 +1,355 @@
+#include "tests/bench/measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "kvm/board.h"
+#include "kvm/discard.h"
+#include "util/bytes.h"
+
+#define INFLATE 0
+#define DEFLATE 1
+#define REPORT 4
+#define ARRAYS 0x400000ULL /* guest address of the page numbers, up to FG_PAGES */
+#define BLOCKS_PER_REPORT 32u
+#define PAGE 4096ULL
+#define GIB ((double)(1ULL << 30))
+
+static struct measure *current; /* whose RAM the fake host's discards reach */
+
+static double clock_ns(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Of this process alone: it never waits, so what else the machine does costs it nothing but cache and memory bandwidth. */
+static double cpu_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void least(double *x, double y)
+{
+	if (*x <= 0 || y < *x)
+		*x = y;
+}
+
+static void most(double *x, double y)
+{
+	if (y > *x)
+		*x = y;
+}
+
+/* ---- The area -------------------------------------------------------- */
+
+static uint64_t gpa_of(const struct measure *m, size_t page)
+{
+	uint64_t gpa = FG_PAGES + page * PAGE, low = m->ram->gmem.regions[0].len;
+	return gpa < low ? gpa : BOARD_RAM_HIGH_BASE + (gpa - low);
+}
+
+static uint8_t *hva_of(const struct measure *m, size_t page)
+{
+	return gmem_at(&m->ram->gmem, gpa_of(m, page), PAGE);
+}
+
+/* Pages of the area that lie together from `page` on. */
+static size_t pages_together(const struct measure *m, size_t page)
+{
+	size_t in_low = (m->ram->gmem.regions[0].len - FG_PAGES) / PAGE;
+	return page < in_low && in_low < m->area_pages ? in_low - page : m->area_pages - page;
+}
+
+static void touch(const struct measure *m)
+{
+	for (size_t page = 0; page < m->area_pages;) {
+		volatile uint8_t *at = hva_of(m, page);
+		size_t n = pages_together(m, page);
+		for (size_t i = 0; i < n; i++)
+			at[i * PAGE] = 1;
+		page += n;
+	}
+}
+
+static double huge_share(const struct measure *m)
+{
+	double huge = 0;
+	for (size_t page = 0, n; page < m->area_pages; page += n) {
+		n = pages_together(m, page);
+		huge += backing_huge_share(hva_of(m, page), n * PAGE) * (double)n;
+	}
+	return huge / (double)m->area_pages;
+}
+
+/* All of it present, and as huge as the host makes it. */
+static void renew(const struct measure *m)
+{
+	for (size_t page = 0, n; page < m->area_pages; page += n) {
+		n = pages_together(m, page);
+		const struct gmem_range range = {.gpa = gpa_of(m, page), .len = n * PAGE};
+		struct discard_result result;
+		discard_ranges(m->ram, &range, 1, &result);
+	}
+	touch(m);
+}
+
+/* ---- Limits ---------------------------------------------------------- */
+
+/* The fewest ranges of whole host pages that cover the pages, sorted, into m->ranges. */
+static size_t cover(struct measure *m, const uint32_t *pages, size_t n, size_t pages_each)
+{
+	size_t step = m->ram->gmem.page_size / PAGE, n_ranges = 0, first = m->area_pages, last = 0;
+	for (size_t i = 0; i < n; i++) {
+		memset(m->marks + pages[i], 1, pages_each);
+		first = pages[i] < first ? pages[i] : first;
+		last = pages[i] > last ? pages[i] : last;
+	}
+	for (size_t page = first / step * step; page < last + pages_each; page += step) {
+		if (memchr(m->marks + page, 0, step))
+			continue;
+		uint64_t gpa = gpa_of(m, page);
+		struct gmem_range *before = n_ranges ? &m->ranges[n_ranges - 1] : NULL;
+		if (before && before->gpa + before->len == gpa)
+			before->len += step * PAGE;
+		else
+			m->ranges[n_ranges++] = (struct gmem_range){.gpa = gpa, .len = step * PAGE};
+	}
+	for (size_t i = 0; i < n; i++)
+		memset(m->marks + pages[i], 0, pages_each);
+	return n_ranges;
+}
+
+/* Nanoseconds of the fewest discards that cover the pages. *bytes: what they cover. */
+static double limit(struct measure *m, const uint32_t *pages, size_t n, size_t pages_each, uint64_t *bytes)
+{
+	struct discard_result result = {0};
+	size_t n_ranges = cover(m, pages, n, pages_each);
+	double begin = cpu_ns();
+	if (n_ranges)
+		discard_ranges(m->ram, m->ranges, n_ranges, &result);
+	double end = cpu_ns();
+	if (result.failed_bytes)
+		abort();
+	*bytes = result.discarded_bytes;
+	return end - begin;
+}
+
+static double request_limit(struct measure *m, const uint32_t *pages, size_t n, size_t pages_each, size_t per_request)
+{
+	double sum = 0;
+	uint64_t bytes;
+	for (size_t i = 0; i < n; i += per_request)
+		sum += limit(m, pages + i, n - i < per_request ? n - i : per_request, pages_each, &bytes);
+	return sum;
+}
+
+/* ---- The device ------------------------------------------------------ */
+
+static void discard(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+{
+	(void)fh;
+	discard_ranges(current->ram, ranges, n, result);
+}
+
+static void discard_nothing(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+{
+	(void)fh;
+	(void)ranges;
+	(void)n;
+	(void)result;
+}
+
+/* Lets the fake host's clock follow and the device work until what was sent is back. */
+static void wait_used(struct measure *m, unsigned queue)
+{
+	struct fakehost *fh = m->fg.fh;
+	while (fg_used_idx(&m->fg, queue) != m->fg.q[queue].avail_idx)
+		if (!fakehost_run_work(fh))
+			abort();
+	uint64_t now_ms = (uint64_t)(clock_ns(CLOCK_MONOTONIC) / 1e6), passed_ms = now_ms - m->last_ms;
+	m->last_ms = now_ms;
+	if (passed_ms)
+		fakehost_advance(fh, passed_ms);
+}
+
+/* Whatever the device put off. */
+static void wait_idle(struct measure *m)
+{
+	fakehost_settle(m->fg.fh, 1000000);
+	fakehost_advance(m->fg.fh, 20);
+	fakehost_settle(m->fg.fh, 1000000);
+}
+
+/* Nanoseconds until all n pages went through the queue. */
+static double send_arrays(struct measure *m, unsigned queue, size_t n, unsigned per_kick)
+{
+	double begin = cpu_ns();
+	for (size_t at = 0; at < n;) {
+		for (uint16_t i = 0; i < per_kick && at < n; i++) {
+			size_t in_buffer = n - at < MEASURE_PAGES_PER_BUFFER ? n - at : MEASURE_PAGES_PER_BUFFER;
+			fg_desc(&m->fg, queue, i, ARRAYS + at * 4, (uint32_t)in_buffer * 4, 0, 0);
+			fg_publish(&m->fg, queue, i);
+			at += in_buffer;
+		}
+		fg_kick(&m->fg, queue);
+		wait_used(m, queue);
+	}
+	wait_idle(m);
+	return cpu_ns() - begin;
+}
+
+static double send_reports(struct measure *m, const uint32_t *first, size_t n, size_t pages_per_block)
+{
+	double begin = cpu_ns();
+	for (size_t at = 0; at < n;) {
+		size_t in_chain = n - at < BLOCKS_PER_REPORT ? n - at : BLOCKS_PER_REPORT;
+		for (uint16_t i = 0; i < in_chain; i++)
+			fg_desc(&m->fg, REPORT, i, gpa_of(m, first[at + i]), (uint32_t)(pages_per_block * PAGE), i + 1u < in_chain ? D_WRITE | D_NEXT : D_WRITE,
+				(uint16_t)(i + 1));
+		fg_publish(&m->fg, REPORT, 0);
+		fg_kick(&m->fg, REPORT);
+		wait_used(m, REPORT);
+		at += in_chain;
+	}
+	wait_idle(m);
+	return cpu_ns() - begin;
+}
+
+/* ---- Rounds ---------------------------------------------------------- */
+
+/* What is sent: page numbers, or blocks. */
+struct load {
+	const uint32_t *pages;
+	size_t n, pages_each, per_request;
+	unsigned per_kick;
+	bool is_report;
+};
+
+static double send(struct measure *m, const struct load *load)
+{
+	if (load->is_report)
+		return send_reports(m, load->pages, load->n, load->pages_each);
+	return send_arrays(m, INFLATE, load->n, load->per_kick);
+}
+
+static void deflate(struct measure *m, const struct load *load)
+{
+	if (!load->is_report)
+		send_arrays(m, DEFLATE, load->n, 1);
+}
+
+static double refill(const struct measure *m, uint64_t bytes)
+{
+	double begin = cpu_ns();
+	touch(m);
+	return (double)bytes / GIB / ((cpu_ns() - begin) / 1e9);
+}
+
+static void round_of(struct measure *m, const struct load *load, struct figure *f)
+{
+	struct fakehost *fh = m->fg.fh;
+	double n_pages = (double)f->named_pages;
+
+	renew(m);
+	least(&f->limit_ns, limit(m, load->pages, load->n, load->pages_each, &f->expected_bytes) / n_pages);
+	most(&f->refill_limit_gib_s, refill(m, f->expected_bytes));
+	most(&f->huge_share_limit, huge_share(m));
+
+	renew(m);
+	fh->discard = discard;
+	uint64_t before = backing_rss(m->ram);
+	least(&f->device_ns, send(m, load) / n_pages);
+	uint64_t after = backing_rss(m->ram), returned = before > after ? before - after : 0;
+	f->returned_bytes = returned < f->returned_bytes ? returned : f->returned_bytes;
+	deflate(m, load);
+	most(&f->refill_gib_s, refill(m, f->expected_bytes));
+	most(&f->huge_share, huge_share(m));
+
+	renew(m);
+	least(&f->request_limit_ns, request_limit(m, load->pages, load->n, load->pages_each, load->per_request) / n_pages);
+
+	fh->discard = discard_nothing;
+	least(&f->work_ns, send(m, load) / n_pages);
+	deflate(m, load);
+}
+
+static struct figure measure(struct measure *m, const struct load *load)
+{
+	struct figure f = {
+		.per_kick = load->per_kick,
+		.area_bytes = m->area_pages * PAGE,
+		.named_pages = load->n * load->pages_each,
+		.returned_bytes = UINT64_MAX,
+	};
+	current = m;
+	for (unsigned i = 0; i < m->rounds; i++)
+		round_of(m, load, &f);
+	return f;
+}
+
+struct figure measure_inflate(struct measure *m, const uint32_t *pages, size_t n, unsigned per_kick)
+{
+	uint8_t *arrays = fakehost_ram(m->fg.fh, ARRAYS, n * 4);
+	for (size_t i = 0; i < n; i++)
+		store_le32(arrays + 4 * i, (uint32_t)(gpa_of(m, pages[i]) / PAGE));
+	return measure(
+		m, &(struct load){.pages = pages, .n = n, .pages_each = 1, .per_kick = per_kick, .per_request = (size_t)per_kick * MEASURE_PAGES_PER_BUFFER});
+}
+
+struct figure measure_report(struct measure *m, const uint32_t *first, size_t n, size_t pages_per_block)
+{
+	return measure(m, &(struct load){
+				  .pages = first,
+				  .n = n,
+				  .pages_each = pages_per_block,
+				  .per_kick = 1,
+				  .per_request = BLOCKS_PER_REPORT,
+				  .is_report = true,
+			  });
+}
+
+bool figure_is_ok(const struct figure *figure)
+{
+	return figure->returned_bytes >= figure->expected_bytes;
+}
+
+/* ---- Life ------------------------------------------------------------ */
+
+/* The area becomes a mapping of its own, whose line in smaps counts nothing else. */
+static void mark_area(const struct measure *m)
+{
+	for (size_t page = 0, n; page < m->area_pages; page += n) {
+		n = pages_together(m, page);
+		if (madvise(hva_of(m, page), n * PAGE, MADV_DODUMP) < 0)
+			abort();
+	}
+}
+
+void measure_open(struct measure *m, struct guest_ram *ram, size_t area_pages, unsigned rounds)
+{
+	*m = (struct measure){.ram = ram, .area_pages = area_pages, .rounds = rounds};
+	m->ranges = calloc(area_pages, sizeof *m->ranges);
+	m->marks = calloc(area_pages + BOARD_RAM_LOW_MAX / PAGE, 1);
+	if (!m->ranges || !m->marks || area_pages > MEASURE_MAX_PAGES)
+		abort();
+	struct fakehost *fh = fakehost_create(ram->gmem.page_size);
+	m->fake_gmem = fh->host.gmem;
+	fh->host.gmem = ram->gmem;
+	mark_area(m);
+	fh->discards_unrecorded = true;
+	fg_create_on(&m->fg, NULL, fh);
+	fg_init(&m->fg, F_EVENT_IDX | F_MUST_TELL_HOST | F_REPORT);
+}
+
+void measure_close(struct measure *m)
+{
+	m->fg.fh->host.gmem = m->fake_gmem;
+	if (fg_destroy(&m->fg))
+		abort();
+	free(m->ranges);
+	free(m->marks);
+}
