@@ -25,6 +25,7 @@
 	X(terminal) \
 	X(gmem) \
 	X(page_ranges) \
+	X(page_set) \
 	X(balloon_map) \
 	X(msix) \
 	X(pci_root) \

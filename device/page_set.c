@@ -1,0 +1,258 @@
+#include "device/page_set.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#define WORD_BITS 64u
+#define WORDS_PER_BLOCK (PAGE_SET_BLOCK / WORD_BITS)
+#define MOST_RANGES (WORD_BITS / 2 + GMEM_MAX_REGIONS) /* of one word, or of a whole block */
+
+static_assert(PAGE_SET_MIN_RANGES >= MOST_RANGES, "there is always room to begin");
+
+/* ---- Life ------------------------------------------------------------ */
+
+static size_t words_for(uint64_t n_bits)
+{
+	return (n_bits + WORD_BITS - 1) / WORD_BITS;
+}
+
+/* Hands out words for an index of n things, from *next on; returns how many. With next NULL it only counts. */
+static size_t lay_out(struct page_set_index *index, uint64_t n, uint64_t *next)
+{
+	size_t total = 0;
+	for (unsigned i = 0; i < PAGE_SET_LEVELS; i++) {
+		n = words_for(n);
+		index->levels[i] = next ? next + total : NULL;
+		total += n;
+	}
+	return total;
+}
+
+int page_set_init(struct page_set *set, const struct gmem *gmem)
+{
+	const struct gmem_region *last = &gmem->regions[gmem->n_regions - 1];
+	uint64_t n_blocks = (last->gpa + last->len + PAGE_SET_BLOCK_BYTES - 1) / PAGE_SET_BLOCK_BYTES;
+	uint64_t n_words = n_blocks * WORDS_PER_BLOCK;
+
+	*set = (struct page_set){.gmem = gmem};
+	size_t n_some = lay_out(&set->some, n_words, NULL), n_whole = lay_out(&set->whole, n_blocks, NULL);
+	size_t len_bytes = (n_words + n_some + n_whole) * sizeof(uint64_t);
+	void *memory = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	set->pages = memory;
+	set->len_bytes = len_bytes;
+	lay_out(&set->some, n_words, set->pages + n_words);
+	lay_out(&set->whole, n_blocks, set->pages + n_words + n_some);
+	return 0;
+}
+
+void page_set_finish(struct page_set *set)
+{
+	if (set->pages)
+		munmap(set->pages, set->len_bytes);
+	set->pages = NULL;
+}
+
+/* ---- Indices --------------------------------------------------------- */
+
+static bool is_in(const struct page_set_index *index, uint64_t i)
+{
+	return index->levels[0][i / WORD_BITS] >> i % WORD_BITS & 1;
+}
+
+static void put_in(struct page_set_index *index, uint64_t i)
+{
+	for (unsigned level = 0; level < PAGE_SET_LEVELS; level++, i /= WORD_BITS) {
+		uint64_t *word = &index->levels[level][i / WORD_BITS], before = *word;
+		*word |= 1ULL << i % WORD_BITS;
+		if (before)
+			break;
+	}
+}
+
+/* Stores a word of the lowest level of which some bits went. */
+static void store_rest(struct page_set_index *index, uint64_t i, uint64_t rest)
+{
+	index->levels[0][i] = rest;
+	for (unsigned level = 1; level < PAGE_SET_LEVELS && !rest; level++, i /= WORD_BITS)
+		rest = index->levels[level][i / WORD_BITS] &= ~(1ULL << i % WORD_BITS);
+}
+
+static void take_out(struct page_set_index *index, uint64_t i)
+{
+	store_rest(index, i / WORD_BITS, index->levels[0][i / WORD_BITS] & ~(1ULL << i % WORD_BITS));
+}
+
+/* The first word of the lowest level that is not 0; there is one. *top: where to begin on the top level, and where it was found. */
+static uint64_t first_word(const struct page_set_index *index, size_t *top)
+{
+	while (!index->levels[PAGE_SET_LEVELS - 1][*top])
+		++*top;
+	uint64_t i = *top;
+	for (unsigned level = PAGE_SET_LEVELS; --level > 0;)
+		i = i * WORD_BITS + (unsigned)__builtin_ctzll(index->levels[level][i]);
+	return i;
+}
+
+/* ---- Pages in and out ------------------------------------------------ */
+
+/* The bits of the word of `page` from there up to `end` or the word's end; *stop: where that is. */
+static uint64_t mask_of(uint64_t page, uint64_t end, uint64_t *stop)
+{
+	*stop = page / WORD_BITS * WORD_BITS + WORD_BITS;
+	*stop = *stop < end ? *stop : end;
+	return UINT64_MAX >> (WORD_BITS - (*stop - page)) << page % WORD_BITS;
+}
+
+/* Pages of a mask that are not in `with` yet; mostly none is. */
+static uint64_t count_new(uint64_t mask, uint64_t with, uint64_t n)
+{
+	return mask & with ? (unsigned)__builtin_popcountll(mask & ~with) : n;
+}
+
+static bool is_all_in(const struct page_set *set, uint64_t block)
+{
+	const uint64_t *words = set->pages + block * WORDS_PER_BLOCK;
+	uint64_t all = UINT64_MAX;
+	for (unsigned i = 0; i < WORDS_PER_BLOCK; i++)
+		all &= words[i];
+	return all == UINT64_MAX;
+}
+
+static void note_whole(struct page_set *set, uint64_t block)
+{
+	if (is_in(&set->whole, block) || !is_all_in(set, block))
+		return;
+	put_in(&set->whole, block);
+	set->n_whole++;
+}
+
+static void note_broken(struct page_set *set, uint64_t block)
+{
+	if (!is_in(&set->whole, block))
+		return;
+	take_out(&set->whole, block);
+	set->n_whole--;
+}
+
+void page_set_add(struct page_set *set, struct page_run run)
+{
+	uint64_t end = (uint64_t)run.first + run.count, stop;
+	for (uint64_t page = run.first; page < end; page = stop) {
+		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
+		set->n_pages += count_new(mask, *word, stop - page);
+		if (!*word)
+			put_in(&set->some, page / WORD_BITS);
+		*word |= mask;
+		/* One look at a block for each run; a word that is not full tells mostly that it is not whole. */
+		if (*word == UINT64_MAX && (stop == end || stop % PAGE_SET_BLOCK == 0))
+			note_whole(set, page / PAGE_SET_BLOCK);
+	}
+}
+
+void page_set_remove(struct page_set *set, struct page_run run)
+{
+	uint64_t end = (uint64_t)run.first + run.count, stop;
+	for (uint64_t page = run.first; page < end && set->n_pages; page = stop) {
+		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
+		if (!(*word & mask))
+			continue;
+		set->n_pages -= count_new(mask, ~*word, stop - page);
+		*word &= ~mask;
+		if (!*word)
+			take_out(&set->some, page / WORD_BITS);
+		note_broken(set, page / PAGE_SET_BLOCK);
+	}
+}
+
+void page_set_clear(struct page_set *set)
+{
+	/* 64 words of pages at a time. */
+	for (size_t top = 0; set->n_pages;)
+		page_set_remove(set,
+				(struct page_run){.first = (uint32_t)(first_word(&set->some, &top) * WORD_BITS * WORD_BITS), .count = WORD_BITS * WORD_BITS});
+}
+
+/* ---- Taking ---------------------------------------------------------- */
+
+struct output {
+	struct gmem_range *ranges;
+	size_t n;
+	uint64_t n_pages;
+	const struct gmem_region *region; /* of the last range: the next lies there or further up */
+	uint64_t end, left;		  /* of the last range: where it ends, and how much of its region is behind; no page begins at 1 */
+};
+
+static inline void emit(struct output *out, uint64_t first, uint64_t count)
+{
+	uint64_t gpa = first << PFN_SHIFT, len = count << PFN_SHIFT;
+	out->n_pages += count;
+	if (gpa == out->end && len <= out->left) {
+		out->ranges[out->n - 1].len += len;
+		out->end += len;
+		out->left -= len;
+		return;
+	}
+	while (len) {
+		while (gpa - out->region->gpa >= out->region->len)
+			out->region++;
+		uint64_t left = out->region->len - (gpa - out->region->gpa), part = len < left ? len : left;
+		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = part};
+		gpa += part;
+		len -= part;
+		out->end = gpa;
+		out->left = left - part;
+	}
+}
+
+/* All pages of a word; the index of such words is left to the caller. */
+static void take_word(struct page_set *set, uint64_t i, struct output *out)
+{
+	uint64_t word = set->pages[i], first = i * WORD_BITS;
+	if (word == UINT64_MAX) {
+		emit(out, first, WORD_BITS);
+		word = 0;
+		note_broken(set, i / WORDS_PER_BLOCK);
+	}
+	while (word) {
+		unsigned from = (unsigned)__builtin_ctzll(word), n = (unsigned)__builtin_ctzll(~(word >> from));
+		emit(out, first + from, n);
+		word &= ~(((1ULL << n) - 1) << from);
+	}
+	set->pages[i] = 0;
+}
+
+static void take_block(struct page_set *set, uint64_t block, struct output *out)
+{
+	emit(out, block * PAGE_SET_BLOCK, PAGE_SET_BLOCK);
+	for (uint64_t i = block * WORDS_PER_BLOCK; i < (block + 1) * WORDS_PER_BLOCK; i++) {
+		set->pages[i] = 0;
+		take_out(&set->some, i);
+	}
+	note_broken(set, block);
+}
+
+size_t page_set_take(struct page_set *set, bool whole, struct gmem_range *ranges, size_t max, uint64_t max_pages)
+{
+	struct output out = {.ranges = ranges, .region = set->gmem->regions, .end = 1};
+	struct page_set_index *index = whole ? &set->whole : &set->some;
+	size_t top = 0;
+
+	assert(max >= PAGE_SET_MIN_RANGES);
+	while ((whole ? set->n_whole : set->n_pages > out.n_pages) && out.n_pages < max_pages && out.n + MOST_RANGES <= max) {
+		uint64_t i = first_word(index, &top), bits = index->levels[0][i];
+		for (; bits && out.n_pages < max_pages && out.n + MOST_RANGES <= max; bits &= bits - 1) {
+			uint64_t at = i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
+			if (whole)
+				take_block(set, at, &out);
+			else
+				take_word(set, at, &out);
+		}
+		if (!whole)
+			store_rest(index, i, bits);
+	}
+	set->n_pages -= out.n_pages;
+	return out.n;
+}
