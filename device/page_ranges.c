@@ -96,6 +96,20 @@ static void reverse(struct page_run *runs, size_t n)
 	}
 }
 
+/* A report has 32 blocks: for so few a table of 256 places costs more than the sorting. */
+#define FEW_RUNS 64
+
+static void sort_few(struct page_run *runs, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct page_run run = runs[i];
+		size_t k = i;
+		for (; k && runs[k - 1].first > run.first; k--)
+			runs[k] = runs[k - 1];
+		runs[k] = run;
+	}
+}
+
 /* One pass of the sort: stable, by the byte of the first page that starts at bit `shift`. */
 static void sort_by_byte(const struct page_run *from, struct page_run *to, size_t n, unsigned shift)
 {
@@ -165,6 +179,8 @@ size_t page_ranges_finish(struct page_ranges *pr, const struct gmem_range **rang
 	enum order order = order_of(runs, n, &varying);
 	if (order == DESCENDING)
 		reverse(runs, n);
+	else if (order == NEITHER && n <= FEW_RUNS)
+		sort_few(runs, n);
 	else if (order == NEITHER)
 		runs = sort(runs, pr->scratch, n, varying);
 
