@@ -131,6 +131,9 @@ static int create(const struct device_init *init, struct device **out)
 	err = balloon_map_init(&b->map, &init->host->gmem);
 	if (err)
 		goto out_device;
+	err = balloon_lazy_init(b);
+	if (err)
+		goto out_map;
 	page_ranges_init(&b->batch, &init->host->gmem);
 	pthread_mutex_init(&b->view.lock, NULL);
 	balloon_stats_init(b, config->statistics);
@@ -139,13 +142,15 @@ static int create(const struct device_init *init, struct device **out)
 	err = vpci_init(&b->vpci, &b->dev, &balloon_vpci_type, balloon_offer(config), init->pci, (unsigned)config->pci_device_id);
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, init->id, "no place on the PCI bus: %s", strerror(-err));
-		goto out_map;
+		goto out_view;
 	}
 	balloon_publish(b);
 	*out = &b->dev;
 	return 0;
-out_map:
+out_view:
 	pthread_mutex_destroy(&b->view.lock);
+	balloon_lazy_finish(b);
+out_map:
 	balloon_map_finish(&b->map);
 out_device:
 	device_finish(&b->dev);
@@ -172,6 +177,7 @@ static void destroy(struct device *dev)
 	dev->host->ops->timer_cancel(dev->host, &b->stats_timer);
 	dev->host->ops->timer_cancel(dev->host, &b->stall_timer);
 	pthread_mutex_destroy(&b->view.lock);
+	balloon_lazy_finish(b);
 	balloon_map_finish(&b->map);
 	device_finish(dev);
 	free(b);

@@ -3,7 +3,8 @@
  *
  *   balloon.c         the class, its properties, life, the public calls
  *   balloon_virtio.c  what the transport calls: configuration, queue numbering, the loop over a queue
- *   balloon_pages.c   inflate, deflate and reporting queues: chains to ranges to discards
+ *   balloon_pages.c   inflate, deflate and reporting queues: chains to pages and ranges
+ *   balloon_lazy.c    when inflated pages go back to the host
  *   balloon_hint.c    the hint queue and the runs that the host starts
  *   balloon_stats.c   the statistics queue
  *   balloon_target.c  target, actual, progress, events
@@ -19,9 +20,11 @@
 #include "device/balloon.h"
 #include "device/balloon_map.h"
 #include "device/page_ranges.h"
+#include "device/page_set.h"
 #include "device/vpci.h"
 
 #define BALLOON_NO_QUEUE (-1)
+#define BALLOON_MAX_BATCH 256 /* inflate requests */
 
 /*
  * A queue in its role. A chain may name more pages than one wakeup serves: it
@@ -96,6 +99,20 @@ struct balloon {
 	struct host_work hint_work;
 	struct host_timer hint_timer;
 
+	/* balloon_lazy.c */
+	struct page_set inflated; /* in the balloon, and not given back yet */
+	bool is_draining;	  /* all of them go, slice by slice */
+	bool lazy_ticks;	  /* lazy_timer is armed */
+	bool lazy_was_busy;	  /* pages came since the last tick */
+	uint64_t lazy_since_ms;	  /* when the first tick began */
+	struct host_timer lazy_timer;
+	struct host_work lazy_work;
+
+	/* Inflate requests that are returned once their pages are dealt with, see balloon_virtio.c. */
+	uint16_t batch_heads[BALLOON_MAX_BATCH];
+	unsigned n_batch_heads;
+	bool is_discarding; /* the batch is closed, and not all of its discards are done */
+
 	/* balloon_pages.c */
 	struct balloon_map map;
 	struct page_ranges batch;
@@ -103,9 +120,10 @@ struct balloon {
 };
 
 enum balloon_served {
-	BALLOON_SERVED, /* the chain can be returned */
-	BALLOON_PARKED, /* it is kept */
-	BALLOON_MORE,	/* the budget is used up */
+	BALLOON_SERVED,	 /* the chain can be returned */
+	BALLOON_BATCHED, /* it is returned with those that came with it */
+	BALLOON_PARKED,	 /* it is kept */
+	BALLOON_MORE,	 /* the budget is used up */
 };
 
 extern const struct vpci_type balloon_vpci_type;
@@ -120,6 +138,9 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 enum balloon_served balloon_serve_stats(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 enum balloon_served balloon_serve_hint(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
+
+/* Gives ranges back to the host, on account of the queue; n may be 0. */
+void balloon_discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n);
 
 /* Something was wrong with the chain: counted once a chain and kind, and logged. */
 void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon_fault fault);
@@ -140,6 +161,16 @@ void balloon_tell(struct balloon *b, enum host_event_kind kind, uint64_t bytes);
 
 /* balloon_state.c */
 void balloon_publish(struct balloon *b);
+
+/* balloon_lazy.c */
+int balloon_lazy_init(struct balloon *b); /* 0 or -ENOMEM */
+void balloon_lazy_finish(struct balloon *b);
+void balloon_lazy_forget(struct balloon *b); /* the driver is gone, and its pages with it */
+void balloon_lazy_add(struct balloon *b);    /* the runs of b->batch were inflated */
+void balloon_lazy_remove(struct balloon *b); /* they were deflated: they will not be discarded */
+/* Discards a bounded amount. True when more has to go before the requests that the pages came with may be returned. */
+bool balloon_lazy_discard(struct balloon *b);
+void balloon_lazy_flush(struct balloon *b); /* all that waits goes now */
 
 /* balloon_hint.c */
 void balloon_hint_init(struct balloon *b);

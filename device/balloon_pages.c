@@ -3,12 +3,7 @@
 
 #include "device/balloon_impl.h"
 
-/*
- * Pages of the batch that `ranges` were made of are given back to the host,
- * all before the request they came with is returned: from then on the guest
- * may use them again without a word.
- */
-static void discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n)
+void balloon_discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n)
 {
 	struct discard_result result = {0};
 	if (!n)
@@ -128,19 +123,19 @@ static bool collect_pages(struct balloon *b, struct balloon_queue *q, uint64_t *
 
 enum balloon_served balloon_serve_inflate(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
 {
-	const struct gmem_range *ranges;
-	bool done = collect_pages(b, q, budget);
-	size_t n = page_ranges_finish(&b->batch, &ranges);
-
-	n = balloon_map_add(&b->map, ranges, n, b->batch.ranges);
-	discard(b, q, b->batch.ranges, n);
-	return done ? BALLOON_SERVED : BALLOON_MORE;
+	bool done;
+	do {
+		done = collect_pages(b, q, budget);
+		balloon_lazy_add(b);
+	} while (!done && *budget);
+	return done ? BALLOON_BATCHED : BALLOON_MORE;
 }
 
 /* Memory comes back by itself when it is touched: there is nothing to do but to remember. */
 enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
 {
 	bool done = collect_pages(b, q, budget);
+	balloon_lazy_remove(b);
 	if (b->map.bits) {
 		const struct gmem_range *ranges;
 		size_t n = page_ranges_finish(&b->batch, &ranges);
@@ -219,6 +214,6 @@ enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue
 	}
 	const struct gmem_range *ranges;
 	size_t n = page_ranges_finish(&b->batch, &ranges);
-	discard(b, q, ranges, n);
+	balloon_discard(b, q, ranges, n);
 	return q->buf == q->chain.n_bufs ? BALLOON_SERVED : BALLOON_MORE;
 }

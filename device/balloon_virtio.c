@@ -8,8 +8,7 @@
 
 /*
  * PAGE_POISON: a Linux guest that poisons free pages gives reporting up when it
- * cannot say so. MUST_TELL_HOST costs nothing, as a discard never outlives its
- * request here, and leaves room for one that does.
+ * cannot say so. MUST_TELL_HOST lets discards wait for the rest of a huge page.
  */
 uint64_t balloon_offer(const struct balloon_config *config)
 {
@@ -110,18 +109,19 @@ static struct balloon_queue *queue_at(struct balloon *b, unsigned index)
  * get their turn. Linux never has more than 256 pages in an inflate request,
  * and 32 blocks of 2 or 4 MiB in a report.
  */
-#define PAGES_PER_WAKEUP 4096
+#define INFLATED_PER_WAKEUP 32768 /* pages, which are only collected here */
+#define DEFLATED_PER_WAKEUP 4096
 #define REPORTED_BYTES_PER_WAKEUP (64ULL << 20)
 #define STATS_PER_WAKEUP 64   /* buffers */
 #define HINTS_PER_WAKEUP 1024 /* blocks, which only become ranges here */
-#define CHAINS_PER_WAKEUP 256
+#define CHAINS_PER_WAKEUP BALLOON_MAX_BATCH
 
 static const struct {
 	enum balloon_served (*serve)(struct balloon *b, struct balloon_queue *q, uint64_t *budget);
 	uint64_t budget;
 } services[BALLOON_N_QUEUES] = {
-	[BALLOON_Q_INFLATE] = {balloon_serve_inflate, PAGES_PER_WAKEUP},
-	[BALLOON_Q_DEFLATE] = {balloon_serve_deflate, PAGES_PER_WAKEUP},
+	[BALLOON_Q_INFLATE] = {balloon_serve_inflate, INFLATED_PER_WAKEUP},
+	[BALLOON_Q_DEFLATE] = {balloon_serve_deflate, DEFLATED_PER_WAKEUP},
 	[BALLOON_Q_STATS] = {balloon_serve_stats, STATS_PER_WAKEUP},
 	[BALLOON_Q_HINT] = {balloon_serve_hint, HINTS_PER_WAKEUP},
 	[BALLOON_Q_REPORT] = {balloon_serve_report, REPORTED_BYTES_PER_WAKEUP},
@@ -143,7 +143,15 @@ void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon
 		vpci_log_guest(&b->vpci, "%s request: %s", names[q - b->queues], balloon_fault_name(fault));
 }
 
-/* Takes the next chain if none is in work. False when there is none to work on. */
+static bool is_inflate(const struct balloon *b, const struct balloon_queue *q)
+{
+	return q == &b->queues[BALLOON_Q_INFLATE];
+}
+
+/*
+ * Takes the next chain if none is in work. False when there is none to work on;
+ * then kicks are asked for, unless there is a batch to finish before.
+ */
 static bool take_chain(struct balloon *b, struct balloon_queue *q, struct virtq *vq)
 {
 	while (!q->busy) {
@@ -158,11 +166,51 @@ static bool take_chain(struct balloon *b, struct balloon_queue *q, struct virtq 
 			q->busy = true;
 			q->faults = 0;
 			q->buf = q->offset = q->piece_len = 0;
-		} else if (!virtq_want_kicks(vq)) {
+		} else if ((is_inflate(b, q) && b->n_batch_heads) || !virtq_want_kicks(vq)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+static void give_back(struct balloon_queue *q, struct virtq *vq, uint16_t head)
+{
+	virtq_push(vq, head, 0);
+	q->counters.buffers++;
+}
+
+/*
+ * Inflate requests that are available together are a batch: one discard for the
+ * pages of all, slice by slice, and no new request meanwhile. Returns whether
+ * there is more to discard.
+ */
+static bool finish_batch(struct balloon *b, struct balloon_queue *q, struct virtq *vq)
+{
+	b->is_discarding = balloon_lazy_discard(b);
+	if (b->is_discarding)
+		return true;
+	for (unsigned i = 0; i < b->n_batch_heads; i++)
+		give_back(q, vq, b->batch_heads[i]);
+	b->n_batch_heads = 0;
+	return false;
+}
+
+/* Serves chains until there are none, or the budget or *chains is used up: true then. */
+static bool serve_chains(struct balloon *b, struct balloon_queue *q, struct virtq *vq, unsigned *chains, uint64_t *budget)
+{
+	for (; take_chain(b, q, vq); ++*chains) {
+		if (*chains == CHAINS_PER_WAKEUP || !*budget)
+			return true;
+		enum balloon_served served = services[q - b->queues].serve(b, q, budget);
+		q->busy = served == BALLOON_MORE;
+		if (served == BALLOON_SERVED)
+			give_back(q, vq, q->chain.head);
+		else if (served == BALLOON_BATCHED)
+			b->batch_heads[b->n_batch_heads++] = q->chain.head;
+		else if (served == BALLOON_MORE)
+			return true;
+	}
+	return false;
 }
 
 static bool queue_run(struct vpci *vpci, unsigned index)
@@ -173,21 +221,17 @@ static bool queue_run(struct vpci *vpci, unsigned index)
 		return false;
 	struct virtq *vq = &vpci->queues[index].vq;
 	uint64_t budget = services[q - b->queues].budget;
-	bool more = false;
+	unsigned chains = 0;
+	bool more = false, again = true;
 
 	virtq_suppress_kicks(vq);
-	for (unsigned chains = 0; !more && take_chain(b, q, vq); chains++) {
-		if (chains == CHAINS_PER_WAKEUP || !budget) {
-			more = true;
-			break;
-		}
-		enum balloon_served served = services[q - b->queues].serve(b, q, &budget);
-		more = served == BALLOON_MORE;
-		q->busy = more;
-		if (served == BALLOON_SERVED) {
-			virtq_push(vq, q->chain.head, 0);
-			q->counters.buffers++;
-		}
+	if (is_inflate(b, q) && b->is_discarding)
+		more = finish_batch(b, q, vq);
+	while (!more && again) {
+		more = serve_chains(b, q, vq, &chains, &budget);
+		again = is_inflate(b, q) && (b->n_batch_heads || q->busy);
+		if (again)
+			more |= finish_batch(b, q, vq);
 	}
 	vpci_signal_queue(vpci, index);
 	return more;
@@ -249,6 +293,12 @@ static void forget_chain(struct balloon_queue *q)
 	q->index = BALLOON_NO_QUEUE;
 }
 
+static void forget_batch(struct balloon *b)
+{
+	b->n_batch_heads = 0;
+	b->is_discarding = false;
+}
+
 static void driver_ok(struct vpci *vpci)
 {
 	struct balloon *b = container_of(vpci, struct balloon, vpci);
@@ -264,6 +314,11 @@ static void queue_reset(struct vpci *vpci, unsigned index)
 	if (!q)
 		return;
 	q->busy = false;
+	/* Until the driver sees that the queue is reset, its pages are the device's. */
+	if (is_inflate(b, q)) {
+		balloon_lazy_flush(b);
+		forget_batch(b);
+	}
 	if (q == &b->queues[BALLOON_Q_STATS])
 		b->stats_parked = b->stats_asked = false;
 }
@@ -271,7 +326,7 @@ static void queue_reset(struct vpci *vpci, unsigned index)
 static bool is_busy(const struct vpci *vpci)
 {
 	const struct balloon *b = container_of(vpci, const struct balloon, vpci);
-	bool busy = false;
+	bool busy = b->n_batch_heads || b->is_discarding;
 	for (unsigned role = 0; role < BALLOON_N_QUEUES; role++)
 		busy |= b->queues[role].busy;
 	return busy;
@@ -279,7 +334,9 @@ static bool is_busy(const struct vpci *vpci)
 
 static void suspended(struct vpci *vpci)
 {
-	balloon_target_suspended(container_of(vpci, struct balloon, vpci));
+	struct balloon *b = container_of(vpci, struct balloon, vpci);
+	balloon_lazy_flush(b);
+	balloon_target_suspended(b);
 }
 
 static void resumed(struct vpci *vpci)
@@ -299,6 +356,8 @@ static void reset(struct vpci *vpci)
 	struct balloon *b = container_of(vpci, struct balloon, vpci);
 	for (unsigned role = 0; role < BALLOON_N_QUEUES; role++)
 		forget_chain(&b->queues[role]);
+	forget_batch(b);
+	balloon_lazy_forget(b);
 	b->poison_val = 0;
 	b->dense_queues = false;
 	balloon_map_clear_all(&b->map);

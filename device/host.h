@@ -33,7 +33,8 @@ struct gmem_region {
 struct gmem {
 	struct gmem_region regions[GMEM_MAX_REGIONS];
 	size_t n_regions;
-	uint64_t page_size; /* bytes: the host's page size behind guest RAM (2 MiB or 1 GiB on hugetlb) */
+	uint64_t page_size;  /* bytes: the host's page size behind guest RAM (2 MiB or 1 GiB on hugetlb) */
+	uint64_t block_size; /* bytes: of smaller pieces the host splits a huge page to free them; 0: nothing larger than page_size to split */
 };
 
 /*

@@ -1,6 +1,7 @@
 #include "kvm/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -118,6 +119,23 @@ static void lay_out(struct guest_ram *ram, uint64_t size)
 	ram->gmem.regions[ram->gmem.n_regions++] = (struct gmem_region){.gpa = BOARD_RAM_HIGH_BASE, .len = size - low};
 }
 
+/* Whether the kernel makes huge pages of memory that asks for them by madvise. What cannot be read says no. */
+static bool has_thp(bool shared)
+{
+	const char *path = shared ? "/sys/kernel/mm/transparent_hugepage/shmem_enabled" : "/sys/kernel/mm/transparent_hugepage/enabled";
+	char text[128];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t len = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (len <= 0)
+		return false;
+	text[len] = '\0';
+	/* The choice is the one in brackets, among others: "always [madvise] never". */
+	return !strstr(text, "[never]") && !strstr(text, "[deny]");
+}
+
 static void advise_region(const struct guest_ram *ram, const struct gmem_region *region, const struct memory_config *config)
 {
 	/* Neither a core dump nor a forked child has any use for guest RAM. */
@@ -178,6 +196,8 @@ int ram_init(struct guest_ram *ram, const struct memory_config *config, struct f
 	rc = ram->shared ? size_memfd(ram, config, why) : 0;
 	if (rc < 0)
 		goto out;
+	if (config->thp && !ram->hugetlb && has_thp(ram->shared))
+		ram->gmem.block_size = THP_ALIGN;
 	lay_out(ram, config->size);
 	for (size_t i = 0; i < ram->gmem.n_regions; i++) {
 		rc = map_region(ram, i, why);

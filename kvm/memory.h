@@ -33,7 +33,7 @@
 #include "util/fail.h"
 
 struct guest_ram {
-	struct gmem gmem; /* page_size is filled in */
+	struct gmem gmem; /* page_size and block_size are filled in */
 	int memfd;	  /* -1: anonymous. Region i starts at file_offset[i] of it */
 	bool shared;	  /* mapped from memfd, by `shared` or by `hugepages` */
 	bool hugetlb;

@@ -19,6 +19,7 @@
 	X(bal) \
 	X(bal_pages) \
 	X(bal_stats) \
+	X(lazy) \
 	X(memory) \
 	X(hos_regs) \
 	X(hos_ring) \

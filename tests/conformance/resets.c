@@ -82,13 +82,13 @@ static void gen_15_masked(void)
 
 static void gen_19(void)
 {
-	static uint32_t pfns[1024];
+	static uint32_t pfns[16384];
 	fd_init(F_RING_RESET);
-	for (unsigned i = 0; i < 1024; i++)
+	for (unsigned i = 0; i < 16384; i++)
 		pfns[i] = PFN(FAKE_HIGH_GPA) + i;
+	memcpy(fakehost_ram(fg.fh, FG_DATA(INFLATE), sizeof pfns), pfns, sizeof pfns);
 	for (uint16_t i = 0; i < 32; i++) {
-		memcpy(fakehost_ram(fg.fh, FG_DATA(INFLATE), sizeof pfns), pfns, sizeof pfns);
-		fg_desc(&fg, INFLATE, i, FG_DATA(INFLATE), sizeof pfns, 0, 0);
+		fg_desc(&fg, INFLATE, i, FG_DATA(INFLATE) + i * 2048, 2048, 0, 0);
 		fg_publish(&fg, INFLATE, i);
 	}
 	fg_kick(&fg, INFLATE);

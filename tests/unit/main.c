@@ -36,6 +36,7 @@
 	X(balloon_target) \
 	X(balloon_stats) \
 	X(balloon_hint) \
+	X(balloon_lazy) \
 	X(balloon) \
 	X(runtime_dir) \
 	X(json_out) \

@@ -1,0 +1,287 @@
+#include <CUnit/CUnit.h>
+#include <linux/pci_regs.h>
+
+#include "tests/unit/fakeguest.h"
+#include "tests/unit/suite.h"
+
+#define MIB (1ULL << 20)
+#define BLOCK 512u /* pages */
+#define INFLATE 0
+#define DEFLATE 1
+#define PAUSE_MS 10 /* of the driver, after which nothing waits any more */
+
+static struct fakeguest fg;
+
+/* RAM of a host with huge pages that it would have to split. */
+static void begin_with(uint64_t features, uint64_t block_size, uint64_t high_len)
+{
+	struct fakehost *fh = fakehost_create_sized(4096, FAKE_REGION_LEN, high_len);
+	fh->host.gmem.block_size = block_size;
+	fg_create_on(&fg, NULL, fh);
+	fg_init(&fg, features);
+}
+
+static void begin(void)
+{
+	begin_with(F_MUST_TELL_HOST | F_RING_RESET | F_SUSPEND, 2 * MIB, FAKE_REGION_LEN);
+}
+
+static void end(void)
+{
+	CU_ASSERT_EQUAL(fg_destroy(&fg), 0);
+}
+
+/* Pages from FG_PAGES on. */
+static void send_run(unsigned queue, uint32_t first, uint32_t n)
+{
+	uint32_t pfns[BLOCK];
+	for (uint32_t i = 0; i < n; i++)
+		pfns[i] = (uint32_t)(FG_PAGES >> 12) + first + i;
+	uint16_t used = fg_used_idx(&fg, queue);
+	fg_send_pfns(&fg, queue, pfns, n);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, queue), (uint16_t)(used + 1));
+}
+
+static void fill(uint32_t first, uint32_t n)
+{
+	fg_fill(&fg, FG_PAGES + first * 4096ULL, n * 4096ULL, 0x5A);
+}
+
+static bool is_kept(uint32_t first, uint32_t n)
+{
+	return fg_holds(&fg, FG_PAGES + first * 4096ULL, n * 4096ULL, 0x5A);
+}
+
+static bool is_gone(uint32_t first, uint32_t n)
+{
+	return fg_holds(&fg, FG_PAGES + first * 4096ULL, n * 4096ULL, 0);
+}
+
+static void pause_driver(void)
+{
+	fakehost_advance(fg.fh, PAUSE_MS);
+	fakehost_settle(fg.fh, 100);
+}
+
+static void expect_discards(uint64_t calls, uint64_t bytes)
+{
+	CU_ASSERT_EQUAL(fg.fh->discard_calls, calls);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, bytes);
+}
+
+static void test_block_goes_in_one_piece(void)
+{
+	begin();
+	for (unsigned half = 0; half < 2; half++) {
+		send_run(INFLATE, BLOCK / 2, BLOCK / 2);
+		expect_discards(half, half * 2 * MIB);
+		send_run(INFLATE, 0, BLOCK / 2);
+		expect_discards(half + 1, (half + 1) * 2 * MIB);
+	}
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 2);
+	CU_ASSERT_EQUAL(fg.fh->discards[0].gpa, FG_PAGES);
+	CU_ASSERT_EQUAL(fg.fh->discards[0].len, 2 * MIB);
+	pause_driver();
+	expect_discards(2, 4 * MIB);
+	end();
+}
+
+static void test_rest_goes_in_a_pause(void)
+{
+	begin();
+	fill(0, BLOCK);
+	send_run(INFLATE, 0, 100);
+	CU_ASSERT_TRUE(is_kept(0, 100));
+	pause_driver();
+	CU_ASSERT_TRUE(is_gone(0, 100));
+	CU_ASSERT_TRUE(is_kept(100, BLOCK - 100));
+	/* An idle device does not wake its host. */
+	CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
+	end();
+}
+
+static void test_busy_driver_keeps_it_not_for_ever(void)
+{
+	begin();
+	send_run(INFLATE, 0, 1);
+	unsigned ms = 0;
+	for (; !fg.fh->discard_calls && ms < 1000; ms++) {
+		fakehost_advance(fg.fh, 1);
+		send_run(INFLATE, BLOCK * (1 + ms % 8), 1);
+	}
+	CU_ASSERT_TRUE(ms > 50 && ms <= 110);
+	end();
+}
+
+static void test_only_where_it_is_allowed_and_pays(void)
+{
+	const struct {
+		uint64_t features, block_size;
+	} rows[] = {{0, 2 * MIB}, {F_MUST_TELL_HOST, 0}, {F_MUST_TELL_HOST, 4 * MIB}};
+	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		begin_with(rows[i].features, rows[i].block_size, FAKE_REGION_LEN);
+		send_run(INFLATE, 0, 100);
+		expect_discards(1, 100 * 4096);
+		CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
+		end();
+	}
+}
+
+static void test_deflated_pages_stay(void)
+{
+	begin();
+	fill(0, 2 * BLOCK);
+	send_run(INFLATE, 0, BLOCK - 1);
+	send_run(DEFLATE, 10, 20);
+	send_run(INFLATE, BLOCK - 1, 1);
+	expect_discards(0, 0);
+	pause_driver();
+	CU_ASSERT_TRUE(is_gone(0, 10) && is_gone(30, BLOCK - 30));
+	CU_ASSERT_TRUE(is_kept(10, 20));
+	end();
+}
+
+static void test_reset_drops_what_waits(void)
+{
+	for (unsigned power_on = 0; power_on < 2; power_on++) {
+		begin();
+		fill(0, 100);
+		send_run(INFLATE, 0, 100);
+		if (power_on)
+			device_reset(fg.dev);
+		else
+			fg_status_write(&fg, 0);
+		CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
+		pause_driver();
+		CU_ASSERT_TRUE(is_kept(0, 100));
+		end();
+	}
+}
+
+/* A kernel that jumps to the next one may leave without a reset, but not without taking the bus from its devices. */
+static void test_driver_that_left(void)
+{
+	begin();
+	fill(0, 100);
+	send_run(INFLATE, 0, 100);
+	fg_pcicfg_write(&fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	pause_driver();
+	fg_pcicfg_write(&fg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	pause_driver();
+	CU_ASSERT_TRUE(is_kept(0, 100));
+	send_run(INFLATE, 0, 100);
+	pause_driver();
+	CU_ASSERT_TRUE(is_gone(0, 100));
+	end();
+}
+
+static void test_nothing_waits_in_a_device_at_rest(void)
+{
+	begin();
+	fill(0, 100);
+	send_run(INFLATE, 0, 100);
+	fg_q_write(&fg, INFLATE, CC_Q_RESET, 2, 1);
+	CU_ASSERT_TRUE(is_gone(0, 100));
+	fg_queue_on(&fg, INFLATE, 64);
+	fill(0, 100);
+	send_run(INFLATE, 0, 100);
+	CU_ASSERT_TRUE(is_kept(0, 100));
+	fg_status_write(&fg, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK | 16);
+	CU_ASSERT_EQUAL(fg_status(&fg) & S_DRIVER_OK, 0);
+	CU_ASSERT_TRUE(is_gone(0, 100));
+	fill(0, 100);
+	pause_driver();
+	CU_ASSERT_TRUE(is_kept(0, 100));
+	end();
+}
+
+/* All blocks but for one page each: they go before the driver is done, in pieces that leave the lock to others. */
+static void test_too_many_wait(void)
+{
+	enum { N_BLOCKS = 150 };
+	static uint32_t pfns[BLOCK];
+	begin_with(F_MUST_TELL_HOST, 2 * MIB, N_BLOCKS * 2 * MIB);
+	unsigned n_sent = 0;
+	for (; n_sent < N_BLOCKS && !fg.fh->discard_calls; n_sent++) {
+		for (uint32_t i = 0; i < BLOCK; i++)
+			pfns[i] = (uint32_t)(FAKE_HIGH_GPA >> 12) + n_sent * BLOCK + i;
+		fg_send_pfns(&fg, INFLATE, pfns, BLOCK - 1);
+	}
+	CU_ASSERT_EQUAL(n_sent, 129);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
+	CU_ASSERT_TRUE(fg.fh->discarded_bytes < 32 * MIB);
+	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 129);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 129 * (BLOCK - 1) * 4096ULL);
+	fakehost_advance(fg.fh, PAUSE_MS);
+	end();
+}
+
+/* ---- Batches, with or without pages that may wait --------------------- */
+
+static uint16_t used_before;
+
+static void note_used(struct fakehost *fh)
+{
+	(void)fh;
+	used_before = fg_used_idx(&fg, INFLATE);
+}
+
+/* Pages of several requests are merged, and none is returned before all are discarded. */
+static void test_batch(void)
+{
+	begin_with(0, 0, FAKE_REGION_LEN);
+	fg.fh->before_discard = note_used;
+	used_before = 99;
+	uint32_t *pfns = fakehost_ram(fg.fh, FG_DATA(INFLATE), 4 * 100);
+	for (uint32_t i = 0; i < 100; i++)
+		pfns[i] = (uint32_t)(FG_PAGES >> 12) + (i * 37) % 100;
+	for (uint16_t i = 0; i < 10; i++) {
+		fg_desc(&fg, INFLATE, i, FG_DATA(INFLATE) + 40 * i, 40, 0, 0);
+		fg_publish(&fg, INFLATE, i);
+	}
+	fg_kick(&fg, INFLATE);
+	expect_discards(1, 100 * 4096);
+	CU_ASSERT_EQUAL(fg.fh->n_discards, 1);
+	CU_ASSERT_EQUAL(used_before, 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 10);
+	for (uint16_t i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(fg_used_id(&fg, INFLATE, i), i);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
+	end();
+}
+
+/* A page that is deflated before its inflate request came back is not discarded any more. */
+static void test_deflate_amid_a_batch(void)
+{
+	static uint32_t pfns[12000];
+	begin_with(0, 0, FAKE_REGION_LEN);
+	for (uint32_t i = 0; i < 12000; i++)
+		pfns[i] = (uint32_t)(FAKE_HIGH_GPA >> 12) + i;
+	fg_send_pfns(&fg, INFLATE, pfns, 12000);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 0);
+	fg_send_pfns(&fg, DEFLATE, pfns + 11000, 500);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, DEFLATE), 1);
+	fg_fill(&fg, FAKE_HIGH_GPA + 11000 * 4096, 500 * 4096, 9);
+	fakehost_settle(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	CU_ASSERT_TRUE(fg_holds(&fg, FAKE_HIGH_GPA + 11000 * 4096, 500 * 4096, 9));
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 11500 * 4096);
+	end();
+}
+
+static const struct test_case cases[] = {
+	{"block goes in one piece", test_block_goes_in_one_piece},
+	{"rest goes in a pause", test_rest_goes_in_a_pause},
+	{"busy driver keeps it, not for ever", test_busy_driver_keeps_it_not_for_ever},
+	{"only where it is allowed and pays", test_only_where_it_is_allowed_and_pays},
+	{"deflated pages stay", test_deflated_pages_stay},
+	{"reset drops what waits", test_reset_drops_what_waits},
+	{"driver that left", test_driver_that_left},
+	{"nothing waits in a device at rest", test_nothing_waits_in_a_device_at_rest},
+	{"too many wait", test_too_many_wait},
+	{"batch", test_batch},
+	{"deflate amid a batch", test_deflate_amid_a_batch},
+};
+
+TEST_SUITE(balloon_lazy, cases);
