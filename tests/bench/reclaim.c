@@ -17,7 +17,7 @@
 #define GIB (1ULL << 30)
 #define AREA_BYTES (256 * MIB)
 #define ROUNDS 3
-#define LARGEST_BYTES (8 * GIB)
+#define LARGEST_BYTES (4 * GIB)
 
 static bool as_json;
 static const char *only; /* this memory, NULL for all */

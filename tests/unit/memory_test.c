@@ -187,6 +187,32 @@ static void advice_reaches_the_kernel(void)
 	ram_finish(&ram);
 }
 
+/* Whether the kernel's choice in the file is one that makes huge pages where they are asked for. */
+static bool is_thp_on(const char *file)
+{
+	char path[128], text[128] = "[never]";
+	snprintf(path, sizeof path, "/sys/kernel/mm/transparent_hugepage/%s", file);
+	FILE *f = fopen(path, "re");
+	if (f && !fgets(text, sizeof text, f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(text, "[always]") || strstr(text, "[within_size]") || strstr(text, "[advise]") || strstr(text, "[madvise]") || strstr(text, "[force]");
+}
+
+static void block_size_tells_of_huge_pages(void)
+{
+	start(&(struct memory_config){.size = 4 * MIB, .thp = true});
+	CU_ASSERT_EQUAL(ram.gmem.block_size, is_thp_on("enabled") ? 2 * MIB : 0);
+	ram_finish(&ram);
+	start(&(struct memory_config){.size = 4 * MIB, .thp = true, .shared = true});
+	CU_ASSERT_EQUAL(ram.gmem.block_size, is_thp_on("shmem_enabled") ? 2 * MIB : 0);
+	ram_finish(&ram);
+	start(&(struct memory_config){.size = 4 * MIB});
+	CU_ASSERT_EQUAL(ram.gmem.block_size, 0);
+	ram_finish(&ram);
+}
+
 static void nothing_is_populated_unless_asked(void)
 {
 	for (int shared = 0; shared < 2; shared++) {
@@ -357,6 +383,7 @@ static const struct test_case cases[] = {
 	{"guards surround each region", guards_surround_each_region},
 	{"shared RAM is the memfd", shared_ram_is_the_memfd},
 	{"advice reaches the kernel", advice_reaches_the_kernel},
+	{"block size tells of huge pages", block_size_tells_of_huge_pages},
 	{"nothing is populated unless asked", nothing_is_populated_unless_asked},
 	{"RSS counts what was written", rss_counts_what_was_written},
 	{"RSS counts scattered pages", rss_counts_scattered_pages},
