@@ -207,9 +207,9 @@ static double send_reports(struct measure *m, const uint32_t *first, size_t n, s
 	double begin = cpu_ns();
 	for (size_t at = 0; at < n;) {
 		size_t in_chain = n - at < BLOCKS_PER_REPORT ? n - at : BLOCKS_PER_REPORT;
-		for (uint16_t i = 0; i < in_chain; i++)
-			fg_desc(&m->fg, REPORT, i, gpa_of(m, first[at + i]), (uint32_t)(pages_per_block * PAGE), i + 1u < in_chain ? D_WRITE | D_NEXT : D_WRITE,
-				(uint16_t)(i + 1));
+		for (size_t i = 0; i < in_chain; i++)
+			fg_desc(&m->fg, REPORT, (uint16_t)i, gpa_of(m, first[at + i]), (uint32_t)(pages_per_block * PAGE),
+				i + 1 < in_chain ? D_WRITE | D_NEXT : D_WRITE, (uint16_t)(i + 1));
 		fg_publish(&m->fg, REPORT, 0);
 		fg_kick(&m->fg, REPORT);
 		wait_used(m, REPORT);
