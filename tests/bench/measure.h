@@ -2,7 +2,7 @@
  * The balloon device on the fake host, over guest RAM as the program makes it
  * and with the program's own discard code: everything between the driver's
  * notification and the kernel, without a VM around. Times are CPU times of the
- * process, kernel included. The fake host's clock follows the real one, and a
+ * process, kernel included. The fake host's clock follows them, and a
  * run ends when the device has nothing left to do, so that work put off is paid
  * for.
  */
@@ -21,7 +21,8 @@ struct measure {
 	struct gmem fake_gmem; /* the fake host's own, for its end */
 	size_t area_pages;     /* from FG_PAGES on; a multiple of 1024 */
 	unsigned rounds;
-	uint64_t last_ms;	   /* of the real clock, when the fake host's was set by it */
+	unsigned n_kicks;
+	uint64_t last_ms;	   /* of the CPU time, when the fake host's clock was set by it */
 	struct gmem_range *ranges; /* room for area_pages */
 	uint8_t *marks;		   /* one a page of the area */
 };

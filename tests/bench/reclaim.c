@@ -26,9 +26,10 @@ static unsigned n_figures;
 
 /* ---- Output ---------------------------------------------------------- */
 
-static double ratio(double x, double limit)
+/* 0 where there is nothing to discard: half of each huge page. */
+static double ratio(const struct figure *f, double limit)
 {
-	return limit > 0 ? x / limit : 0;
+	return f->expected_bytes && limit > 0 ? f->device_ns / limit : 0;
 }
 
 static void print_head(const char *title)
@@ -43,8 +44,8 @@ static void print_head(const char *title)
 static void print_row(const struct figure *f)
 {
 	printf("  %-12s %-14s %5u %7llu | %7.1f %7.1f %6.2f | %7.1f %6.2f | %6.1f | %6.2f %6.2f %4.0f%% %4.0f%%%s\n", f->backing, f->pattern, f->per_kick,
-	       (unsigned long long)(f->area_bytes / MIB), f->device_ns, f->limit_ns, ratio(f->device_ns, f->limit_ns), f->request_limit_ns,
-	       ratio(f->device_ns, f->request_limit_ns), f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, 100 * f->huge_share, 100 * f->huge_share_limit,
+	       (unsigned long long)(f->area_bytes / MIB), f->device_ns, f->limit_ns, ratio(f, f->limit_ns), f->request_limit_ns, ratio(f, f->request_limit_ns),
+	       f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, 100 * f->huge_share, 100 * f->huge_share_limit,
 	       figure_is_ok(f) ? "" : "  FAILED: memory did not go back");
 }
 
@@ -99,7 +100,8 @@ static void run_backing(const struct backing *backing)
 		show(measure_inflate(&m, pages, named, 128), backing, patterns[i].name);
 	}
 	show(measure_report(&m, pages, pattern_blocks(pages, n, 512), 512), backing, "report-2m");
-	show(measure_report(&m, pages, pattern_blocks(pages, n, 1), 1), backing, "report-4k");
+	if (ram.gmem.page_size == 4096)
+		show(measure_report(&m, pages, pattern_blocks(pages, n, 1), 1), backing, "report-4k");
 	measure_close(&m);
 	ram_finish(&ram);
 	free(pages);
