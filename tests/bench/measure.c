@@ -33,18 +33,6 @@ static double cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-static void least(double *x, double y)
-{
-	if (*x <= 0 || y < *x)
-		*x = y;
-}
-
-static void most(double *x, double y)
-{
-	if (y > *x)
-		*x = y;
-}
-
 /* ---- The area -------------------------------------------------------- */
 
 static uint64_t gpa_of(const struct measure *m, size_t page)
@@ -164,6 +152,11 @@ static void discard_nothing(struct fakehost *fh, const struct gmem_range *ranges
 	(void)result;
 }
 
+static uint64_t cpu_ms(void)
+{
+	return (uint64_t)(cpu_ns() / 1e6);
+}
+
 /* Lets the fake host's clock follow and the device work until what was sent is back. */
 static void wait_used(struct measure *m, unsigned queue)
 {
@@ -173,7 +166,7 @@ static void wait_used(struct measure *m, unsigned queue)
 			abort();
 	if (++m->n_kicks % KICKS_PER_LOOK)
 		return;
-	uint64_t now_ms = (uint64_t)(cpu_ns() / 1e6), passed_ms = now_ms - m->last_ms;
+	uint64_t now_ms = cpu_ms(), passed_ms = now_ms - m->last_ms;
 	m->last_ms = now_ms;
 	if (passed_ms)
 		fakehost_advance(fh, passed_ms);
@@ -191,6 +184,7 @@ static void wait_idle(struct measure *m)
 static double send_arrays(struct measure *m, unsigned queue, size_t n, unsigned per_kick)
 {
 	double begin = cpu_ns();
+	m->last_ms = cpu_ms();
 	for (size_t at = 0; at < n;) {
 		for (uint16_t i = 0; i < per_kick && at < n; i++) {
 			size_t in_buffer = n - at < MEASURE_PAGES_PER_BUFFER ? n - at : MEASURE_PAGES_PER_BUFFER;
@@ -208,6 +202,7 @@ static double send_arrays(struct measure *m, unsigned queue, size_t n, unsigned 
 static double send_reports(struct measure *m, const uint32_t *first, size_t n, size_t pages_per_block)
 {
 	double begin = cpu_ns();
+	m->last_ms = cpu_ms();
 	for (size_t at = 0; at < n;) {
 		size_t in_chain = n - at < BLOCKS_PER_REPORT ? n - at : BLOCKS_PER_REPORT;
 		for (size_t i = 0; i < in_chain; i++)
@@ -258,40 +253,65 @@ static void round_of(struct measure *m, const struct load *load, struct figure *
 	double n_pages = (double)f->named_pages;
 
 	renew(m);
-	least(&f->limit_ns, limit(m, load->pages, load->n, load->pages_each, &f->expected_bytes) / n_pages);
-	most(&f->refill_limit_gib_s, refill(m, f->expected_bytes));
-	most(&f->huge_share_limit, huge_share(m));
+	f->limit_ns = limit(m, load->pages, load->n, load->pages_each, &f->expected_bytes) / n_pages;
+	f->refill_limit_gib_s = refill(m, f->expected_bytes);
+	f->huge_share_limit = huge_share(m);
 
 	renew(m);
 	fh->discard = discard;
 	uint64_t before = backing_rss(m->ram);
-	least(&f->device_ns, send(m, load) / n_pages);
-	uint64_t after = backing_rss(m->ram), returned = before > after ? before - after : 0;
-	f->returned_bytes = returned < f->returned_bytes ? returned : f->returned_bytes;
+	f->device_ns = send(m, load) / n_pages;
+	uint64_t after = backing_rss(m->ram);
+	f->returned_bytes = before > after ? before - after : 0;
 	deflate(m, load);
-	most(&f->refill_gib_s, refill(m, f->expected_bytes));
-	most(&f->huge_share, huge_share(m));
+	f->refill_gib_s = refill(m, f->expected_bytes);
+	f->huge_share = huge_share(m);
 
 	renew(m);
-	least(&f->request_limit_ns, request_limit(m, load->pages, load->n, load->pages_each, load->per_request) / n_pages);
+	f->request_limit_ns = request_limit(m, load->pages, load->n, load->pages_each, load->per_request) / n_pages;
 
 	fh->discard = discard_nothing;
-	least(&f->work_ns, send(m, load) / n_pages);
+	f->work_ns = send(m, load) / n_pages;
 	deflate(m, load);
+}
+
+static int by_size(const void *x, const void *y)
+{
+	double a = *(const double *)x, b = *(const double *)y;
+	return (a > b) - (a < b);
+}
+
+/* Of each figure the middle one of the rounds; of the bytes that went back the fewest. */
+static struct figure middle(const struct figure *rounds, unsigned n)
+{
+	static const size_t offsets[] = {
+		offsetof(struct figure, device_ns),  offsetof(struct figure, limit_ns),		offsetof(struct figure, request_limit_ns),
+		offsetof(struct figure, work_ns),    offsetof(struct figure, refill_gib_s),	offsetof(struct figure, refill_limit_gib_s),
+		offsetof(struct figure, huge_share), offsetof(struct figure, huge_share_limit),
+	};
+	struct figure f = rounds[0];
+	for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+		double values[MEASURE_MAX_ROUNDS];
+		for (unsigned k = 0; k < n; k++)
+			memcpy(&values[k], (const char *)&rounds[k] + offsets[i], sizeof values[k]);
+		qsort(values, n, sizeof values[0], by_size);
+		memcpy((char *)&f + offsets[i], &values[n / 2], sizeof values[0]);
+	}
+	for (unsigned k = 1; k < n; k++)
+		if (rounds[k].returned_bytes < f.returned_bytes)
+			f.returned_bytes = rounds[k].returned_bytes;
+	return f;
 }
 
 static struct figure measure(struct measure *m, const struct load *load)
 {
-	struct figure f = {
-		.per_kick = load->per_kick,
-		.area_bytes = m->area_pages * PAGE,
-		.named_pages = load->n * load->pages_each,
-		.returned_bytes = UINT64_MAX,
-	};
+	struct figure rounds[MEASURE_MAX_ROUNDS];
 	current = m;
-	for (unsigned i = 0; i < m->rounds; i++)
-		round_of(m, load, &f);
-	return f;
+	for (unsigned i = 0; i < m->rounds; i++) {
+		rounds[i] = (struct figure){.per_kick = load->per_kick, .area_bytes = m->area_pages * PAGE, .named_pages = load->n * load->pages_each};
+		round_of(m, load, &rounds[i]);
+	}
+	return middle(rounds, m->rounds);
 }
 
 struct figure measure_inflate(struct measure *m, const uint32_t *pages, size_t n, unsigned per_kick)
@@ -337,7 +357,7 @@ void measure_open(struct measure *m, struct guest_ram *ram, size_t area_pages, u
 	*m = (struct measure){.ram = ram, .area_pages = area_pages, .rounds = rounds};
 	m->ranges = calloc(area_pages, sizeof *m->ranges);
 	m->marks = calloc(area_pages + BOARD_RAM_LOW_MAX / PAGE, 1);
-	if (!m->ranges || !m->marks || area_pages > MEASURE_MAX_PAGES)
+	if (!m->ranges || !m->marks || area_pages > MEASURE_MAX_PAGES || rounds > MEASURE_MAX_ROUNDS)
 		abort();
 	struct fakehost *fh = fakehost_create(ram->gmem.page_size);
 	m->fake_gmem = fh->host.gmem;

@@ -13,6 +13,7 @@
 #include "tests/unit/fakeguest.h"
 
 #define MEASURE_PAGES_PER_BUFFER 256u
+#define MEASURE_MAX_ROUNDS 16
 #define MEASURE_MAX_PAGES (3u << 20) /* page numbers that fit below FG_PAGES */
 
 struct measure {
@@ -28,8 +29,8 @@ struct measure {
 };
 
 /*
- * One line of the table. Times are the least of all rounds, in nanoseconds for
- * each page of 4 KiB that went back; the limits are measured in turn with them.
+ * One line of the table. Times are the middle of all rounds, in nanoseconds for
+ * each page of 4 KiB that was named; the limits are measured in turn with them.
  */
 struct figure {
 	const char *backing, *pattern;
@@ -41,7 +42,7 @@ struct figure {
 	double work_ns;				 /* the device with a host that discards nothing */
 	double refill_gib_s, refill_limit_gib_s; /* writing the memory again; after the limit's discards */
 	double huge_share, huge_share_limit;	 /* of it in huge pages then */
-	uint64_t expected_bytes, returned_bytes; /* by the change of RSS, the least of all rounds */
+	uint64_t expected_bytes, returned_bytes; /* by the change of RSS, the fewest of all rounds */
 };
 
 bool figure_is_ok(const struct figure *figure);

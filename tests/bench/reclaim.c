@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 	if (as_json)
 		printf("[");
 	else
-		printf("CPU ns per page of 4 KiB, least of all rounds; refill in GiB/s, and its share of huge pages\n"
+		printf("CPU ns per page of 4 KiB, middle of all rounds; refill in GiB/s, and its share of huge pages\n"
 		       "limit: the fewest, largest discards of the same pages; request: those for each notification by itself;\n"
 		       "work: the device with a host that discards nothing\n");
 	print_head("Orders: requests of 256 pages, reports of 32 blocks");
