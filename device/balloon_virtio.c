@@ -232,6 +232,7 @@ static bool queue_run(struct vpci *vpci, unsigned index)
 		again = is_inflate(b, q) && (b->n_batch_heads || q->busy);
 		if (again)
 			more |= finish_batch(b, q, vq);
+		again &= !vq->broken; /* which was told, once */
 	}
 	vpci_signal_queue(vpci, index);
 	return more;

@@ -1,5 +1,6 @@
 #include <CUnit/CUnit.h>
 #include <linux/pci_regs.h>
+#include <string.h>
 
 #include "tests/unit/fakeguest.h"
 #include "tests/unit/suite.h"
@@ -270,7 +271,26 @@ static void test_deflate_amid_a_batch(void)
 	end();
 }
 
+/* A good request and then a head that is none, in one kick: the good one is returned, and what is broken is told once. */
+static void test_queue_that_breaks_behind_a_request(void)
+{
+	begin();
+	const uint32_t pfn = (uint32_t)(FG_PAGES >> 12);
+	memcpy(fakehost_ram(fg.fh, FG_DATA(INFLATE), sizeof pfn), &pfn, sizeof pfn);
+	fg_desc(&fg, INFLATE, 0, FG_DATA(INFLATE), sizeof pfn, 0, 0);
+	fg_publish(&fg, INFLATE, 0);
+	fg_publish(&fg, INFLATE, 0xFFFF);
+	uint64_t irqs = fg_irqs(&fg, 0);
+	fg_kick(&fg, INFLATE);
+	CU_ASSERT_EQUAL(fg_status(&fg), 0x4F);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 0), irqs + 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
+	pause_driver();
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"queue that breaks behind a request", test_queue_that_breaks_behind_a_request},
 	{"block goes in one piece", test_block_goes_in_one_piece},
 	{"rest goes in a pause", test_rest_goes_in_a_pause},
 	{"busy driver keeps it, not for ever", test_busy_driver_keeps_it_not_for_ever},
