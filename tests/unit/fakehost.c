@@ -255,7 +255,7 @@ static void timer_arm(struct host *host, struct host_timer *timer, uint64_t dela
 	struct fakehost *fh = fake_of(host);
 	pthread_mutex_lock(&fh->lock);
 	unlink_timer(fh, timer);
-	timer->deadline_ms = fh->now_ms + delay_ms;
+	timer->deadline_ms = now_ms(host) + delay_ms;
 	timer->armed = true;
 	timer->next = fh->timers;
 	fh->timers = timer;
