@@ -352,5 +352,5 @@ bool fg_holds(struct fakeguest *fg, uint64_t gpa, uint64_t len, uint8_t byte)
 
 uint64_t fg_irqs(const struct fakeguest *fg, unsigned vector)
 {
-	return fg->fh->msi_by_data[vector];
+	return __atomic_load_n(&fg->fh->msi_by_data[vector], __ATOMIC_RELAXED);
 }
