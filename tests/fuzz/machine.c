@@ -296,6 +296,8 @@ static struct fuzz_machine *create(unsigned kind)
 		.statistics = m->poll_s,
 	};
 	struct fakehost *fh = fakehost_create_sized(kind == KIND_HUGE ? 2 << 20 : 4096, FUZZ_REGION_LEN, FUZZ_REGION_LEN);
+	/* Pieces of huge pages wait for the rest of them, where the driver allows it. */
+	fh->host.gmem.block_size = kind == KIND_ALL || kind == KIND_POLLS ? 2 << 20 : 0;
 	fh->discard = discard;
 	fh->discards_unrecorded = true;
 	ops = *fh->host.ops;
@@ -321,7 +323,7 @@ static uint64_t progress(struct fuzz_machine *m)
 	balloon_get_state(m->fg.dev, &state);
 	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++) {
 		const struct balloon_queue_counters *c = &state.queues[i];
-		done += c->buffers + c->pages + c->bad_pages + c->bad_buffers;
+		done += c->buffers + c->pages + c->ranges + c->bad_pages + c->bad_buffers;
 	}
 	return done + state.hint.holds + state.hint.runs + state.hint.phase;
 }
