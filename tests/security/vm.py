@@ -90,11 +90,19 @@ class Vm:
             cwd=folder,
             env={**os.environ, "XDG_RUNTIME_DIR": folder},
             start_new_session=True,
-            preexec_fn=None if terminal is None else lambda: self.take(terminal),
+            preexec_fn=lambda: self.prepare(terminal),
         )
         self.pid = self.process.pid
         if terminal is None:
             threading.Thread(target=self.read, args=[self.process.stdout.fileno()], daemon=True).start()
+
+    @classmethod
+    def prepare(cls, terminal):
+        """In the child: signals do what they do by default, although whoever runs the tests may ignore some (nohup, &)."""
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        if terminal is not None:
+            cls.take(terminal)
 
     @staticmethod
     def take(terminal):
