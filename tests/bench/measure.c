@@ -1,5 +1,6 @@
 #include "tests/bench/measure.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -289,9 +290,10 @@ static struct figure middle(const struct figure *rounds, unsigned n)
 		offsetof(struct figure, work_ns),    offsetof(struct figure, refill_gib_s),	offsetof(struct figure, refill_limit_gib_s),
 		offsetof(struct figure, huge_share), offsetof(struct figure, huge_share_limit),
 	};
+	assert(n);
 	struct figure f = rounds[0];
 	for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
-		double values[MEASURE_MAX_ROUNDS];
+		double values[MEASURE_MAX_ROUNDS] = {0};
 		for (unsigned k = 0; k < n; k++)
 			memcpy(&values[k], (const char *)&rounds[k] + offsets[i], sizeof values[k]);
 		qsort(values, n, sizeof values[0], by_size);
@@ -306,11 +308,12 @@ static struct figure middle(const struct figure *rounds, unsigned n)
 static struct figure measure(struct measure *m, const struct load *load)
 {
 	struct figure rounds[MEASURE_MAX_ROUNDS];
+	unsigned i = 0;
 	current = m;
-	for (unsigned i = 0; i < m->rounds; i++) {
+	do {
 		rounds[i] = (struct figure){.per_kick = load->per_kick, .area_bytes = m->area_pages * PAGE, .named_pages = load->n * load->pages_each};
 		round_of(m, load, &rounds[i]);
-	}
+	} while (++i < m->rounds);
 	return middle(rounds, m->rounds);
 }
 

@@ -1,7 +1,7 @@
 """Each set of features that a spec can offer, with a driver that leaves and returns."""
 
 from guest_stats import asked_stats, guest_stats
-from memory_moves import hint_run, settled_rss
+from memory_moves import hint_run
 from qmp import QmpError
 from scenario import Scenario, check, check_kernel_log, says_nothing_on_stderr
 from vm import MIB
@@ -98,11 +98,15 @@ class Features(Scenario):
 
     def check_reporting(self, offered):
         vm = self.vm
+        before = self.reported()
         vm.sh("mem touch 128")
         if offered:
-            settled_rss(vm, vm.rss() - 64 * MIB, 240)
+            wait_until(lambda: self.reported() - before >= 64 * MIB, lambda: f"{self.reported() - before} bytes were reported and went back", 240)
         else:
             assert vm.state()["queues"]["report"]["buffers"] == 0
+
+    def reported(self):
+        return self.vm.state()["queues"]["report"]["discarded-bytes"]
 
     def check_hinting(self, offered):
         vm = self.vm
