@@ -290,9 +290,9 @@ int cmd_balloon(int argc, char **argv)
 	};
 	const struct client_usage usage = {
 		.arguments = "NAME [SIZE] [--wait[=SEC]] [--json]",
-		.about = "Shows the balloon of the VM NAME, or asks the guest for one of SIZE (512M, 1G, 0):\n"
-			 "that much of its memory goes to the host. With --wait, progress is drawn on a\n"
-			 "terminal, or told in lines on standard error, and so is what holds it up.\n"
+		.about = "Shows the balloon of the VM NAME, or asks its guest for one of SIZE (512M, 1G,\n"
+			 "0): that much of its memory goes to the host. With --wait, progress is drawn on\n"
+			 "a terminal, or told in lines on standard error, and so is what holds it up.\n"
 			 "Exit status 4: the wait ran out of time.\n",
 		.max_words = 1,
 		.options = options,

@@ -59,7 +59,7 @@ int cmd_config(int argc, char **argv)
 	struct request request = {0};
 	const struct own_option own[] = {
 		{"--format", 0, "yaml|json", "How to print the spec; yaml unless told", NULL, &request.format},
-		{"--schema", 0, NULL, "Print the JSON Schema of a spec instead, for editors", &request.schema, NULL},
+		{"--schema", 0, NULL, "Print the JSON Schema of a spec instead", &request.schema, NULL},
 		{"--help", 'h', NULL, "Print this and exit", &request.help, NULL},
 	};
 	size_t n_own = sizeof own / sizeof own[0];

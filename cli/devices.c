@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/vm_client.h"
 #include "device/registry.h"
 #include "parser/sections.h"
 #include "parser/suggest.h"
@@ -159,31 +160,30 @@ static void print_tables(void)
 	}
 }
 
-static void print_help(void)
-{
-	fputs("Usage: vmm-balloon devices [DRIVER]\n"
-	      "\n"
-	      "Lists the device drivers, or the properties of one with type, default and range.\n"
-	      "The sections of a spec (cpus, memory, ...) can be named as well.\n",
-	      stdout);
-}
-
 int cmd_devices(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : NULL;
-	int status = COMMAND_OK;
-	if (argc > 2) {
-		log_line(LOG_LEVEL_ERROR, NULL, "devices: one driver only; see vmm-balloon help devices");
-		return COMMAND_USAGE;
-	}
-	if (!name)
-		print_list();
-	else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		print_help();
-	else if (strcmp(name, "--tables") == 0)
+	bool tables = false;
+	const struct client_option options[] = {{.name = "--tables", .given = &tables}, {.name = NULL}};
+	const struct client_usage usage = {
+		.arguments = "[DRIVER]",
+		.about = "Lists the device drivers, or the properties of one with type, default and range.\n"
+			 "The sections of a spec (cpus, memory, ...) can be named as well.\n",
+		.vms = CLIENT_NO_VM,
+		.max_words = 1,
+		.options = options,
+	};
+	struct client_args args;
+	int status;
+
+	if (!client_parse(&usage, argc, argv, &args, &status))
+		return status;
+	status = COMMAND_OK;
+	if (tables)
 		print_tables();
+	else if (args.n_words == 0)
+		print_list();
 	else
-		status = print_one(name);
+		status = print_one(args.words[0]);
 	if (status == COMMAND_OK && (fflush(stdout) != 0 || ferror(stdout))) {
 		log_line(LOG_LEVEL_ERROR, NULL, "cannot write to standard output");
 		status = COMMAND_FAILED;

@@ -1,10 +1,10 @@
 #include "cli/doctor.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/command.h"
 #include "cli/doctor_check.h"
+#include "cli/vm_client.h"
 #include "util/log.h"
 
 /* In the order of the report: what the next ones need comes first. */
@@ -32,22 +32,6 @@ static const struct doctor_row rows[] = {
 	{"processes", doctor_processes},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
-
-static void print_help(void)
-{
-	fputs("Usage: vmm-balloon doctor [--json]\n"
-	      "\n"
-	      "Looks at what this host can do for VMs, boots the built-in guest to be sure, and\n"
-	      "says of each thing whether it is ok, degraded (VMs run, but something costs more\n"
-	      "or cannot be had) or broken (no VM runs), what that costs and what to do about it.\n"
-	      "\n"
-	      "Options:\n"
-	      "  --json      One JSON object instead of the table\n"
-	      "  -h, --help  Print this and exit\n"
-	      "\n"
-	      "Exit status: 0 VMs run here; 1 they do not; 2 usage.\n",
-	      stdout);
-}
 
 static int examine(bool json)
 {
@@ -77,16 +61,18 @@ static int examine(bool json)
 int cmd_doctor(int argc, char **argv)
 {
 	bool json = false;
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			print_help();
-			return COMMAND_OK;
-		}
-		if (strcmp(argv[i], "--json") != 0) {
-			log_line(LOG_LEVEL_ERROR, NULL, "doctor: unknown argument '%s'; see vmm-balloon help doctor", argv[i]);
-			return COMMAND_USAGE;
-		}
-		json = true;
-	}
-	return examine(json);
+	const struct client_option options[] = {{.name = "--json", .given = &json, .help = "one JSON object instead of the table"}, {.name = NULL}};
+	const struct client_usage usage = {
+		.arguments = "[--json]",
+		.about = "Looks at what this host can do for VMs, boots the built-in guest to be sure, and\n"
+			 "says of each thing whether it is ok, degraded (VMs run, but something costs more\n"
+			 "or cannot be had) or broken (no VM runs), what that costs, and what to do.\n"
+			 "Exit status: 0 VMs run here; 1 they do not; 2 usage.\n",
+		.vms = CLIENT_NO_VM,
+		.options = options,
+	};
+	struct client_args args;
+	int status;
+
+	return client_parse(&usage, argc, argv, &args, &status) ? examine(json) : status;
 }

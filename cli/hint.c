@@ -141,9 +141,9 @@ int cmd_hint(int argc, char **argv)
 		{.name = NULL},
 	};
 	const struct client_usage usage = {
-		.arguments = "NAME [--wait=SEC] [--json]",
-		.about = "Has the guest of the VM NAME name its free pages once, gives their memory back to\n"
-			 "the host, and says how much that was. What the guest has written meanwhile is\n"
+		.arguments = "NAME [--wait[=SEC]] [--json]",
+		.about = "Has the guest of the VM NAME name its free pages once, gives their memory back\n"
+			 "to the host, and says how much that was. What the guest has written meanwhile is\n"
 			 "left alone. The VM's balloon needs free_page_hinting=on.\n"
 			 "Exit status 4: the guest took longer.\n",
 		.options = options,

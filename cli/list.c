@@ -7,7 +7,13 @@
 #include "cli/vm_client.h"
 #include "cli/vm_poll.h"
 
-#define NAME_WIDTH 20
+#define NAME_WIDTH 16
+
+/* Of what has a path nothing but its answers tells. */
+static bool is_running(const struct vm_poll *vm)
+{
+	return strchr(vm_poll_name(vm), '/') || runtime_dir_is_running(vm_poll_name(vm));
+}
 
 static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 {
@@ -17,11 +23,11 @@ static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 	if (vm_poll_pid(vm) > 0)
 		snprintf(pid, sizeof pid, "%d", (int)vm_poll_pid(vm));
 	if (state)
-		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
+		printf("%-*s %7s  %-14s %7s %7s %7s %7s  %s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
 		       client_size(target, state->target_bytes), client_size(actual, state->actual_bytes), client_size(rss, state->rss_bytes),
 		       vm_state_note(state));
 	else
-		printf("%-*s %8s  does not answer\n", NAME_WIDTH, name, pid);
+		printf("%-*s %7s  %s\n", NAME_WIDTH, name, pid, is_running(vm) ? "does not answer" : "is not running");
 }
 
 static void put_state(struct json_out *out, const struct vm_state *state)
@@ -56,6 +62,14 @@ static bool print_json(const struct vm_poll *vm, const struct vm_state *state)
 	return client_print_json(&out);
 }
 
+static void print_name(const struct vm_poll *vm)
+{
+	char name[64];
+
+	if (is_running(vm))
+		puts(client_plain(name, sizeof name, vm_poll_name(vm)));
+}
+
 /* A VM that does not answer has a line of its own. One that nobody named may just have ended: then it has none. */
 static bool print_vm(const struct vm_poll *vm, bool is_named, bool json)
 {
@@ -64,7 +78,7 @@ static bool print_vm(const struct vm_poll *vm, bool is_named, bool json)
 
 	if (answers)
 		vm_state_read(&state, answers);
-	else if (!is_named && !runtime_dir_is_running(vm_poll_name(vm)))
+	else if (!is_named && !is_running(vm))
 		return true;
 	if (json)
 		return print_json(vm, answers ? &state : NULL);
@@ -72,15 +86,35 @@ static bool print_vm(const struct vm_poll *vm, bool is_named, bool json)
 	return true;
 }
 
+/* Whoever names a VM wants to know whether it is there: the exit status tells. */
+static int print_all(struct vm_poll **vms, size_t n, bool are_named, bool json)
+{
+	bool good = true, all_answer = true;
+
+	vm_poll_round(vms, n);
+	if (!json)
+		printf("%-*s %7s  %-14s %7s %7s %7s %7s  %s\n", NAME_WIDTH, "NAME", "PID", "STATUS", "RAM", "TARGET", "ACTUAL", "RSS", "NOTE");
+	for (size_t i = 0; i < n && good; i++) {
+		good = print_vm(vms[i], are_named, json);
+		all_answer &= vm_poll_answers(vms[i]) != NULL;
+	}
+	return good && (all_answer || !are_named) ? COMMAND_OK : COMMAND_FAILED;
+}
+
 int cmd_list(int argc, char **argv)
 {
-	bool json = false, good = true;
-	const struct client_option options[] = {{.name = "--json", .given = &json, .help = "one JSON object a line"}, {.name = NULL}};
+	bool json = false, names = false;
+	const struct client_option options[] = {
+		{.name = "--names", .given = &names, .help = "only the names, one a line; asks no VM"},
+		{.name = "--json", .given = &json, .help = "one JSON object a line"},
+		{.name = NULL},
+	};
 	const struct client_usage usage = {
-		.arguments = "[NAME...] [--json]",
+		.arguments = "[NAME...] [--names | --json]",
 		.about = "Lists your running VMs, or those that are named: RAM, how much of it the balloon\n"
 			 "is to take (TARGET) and has taken (ACTUAL), and how much of it the host holds in\n"
-			 "memory (RSS).\n",
+			 "memory (RSS).\n"
+			 "Exit status 1: one that is named does not run, or does not answer.\n",
 		.vms = CLIENT_ANY_VMS,
 		.options = options,
 	};
@@ -96,11 +130,9 @@ int cmd_list(int argc, char **argv)
 		fail_log(&why);
 		return COMMAND_FAILED;
 	}
-	vm_poll_round(vms, (size_t)n);
-	if (!json)
-		printf("%-*s %8s  %-14s %8s %8s %8s %8s  %s\n", NAME_WIDTH, "NAME", "PID", "STATUS", "RAM", "TARGET", "ACTUAL", "RSS", "NOTE");
-	for (ssize_t i = 0; i < n && good; i++)
-		good = print_vm(vms[i], args.n_words > 0 || *args.qmp_path, json);
+	status = names ? COMMAND_OK : print_all(vms, (size_t)n, args.n_words > 0 || *args.qmp_path, json);
+	for (ssize_t i = 0; i < n && names; i++)
+		print_name(vms[i]);
 	vm_poll_destroy_all(vms, (size_t)n);
-	return good && fflush(stdout) == 0 ? COMMAND_OK : COMMAND_FAILED;
+	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
 }

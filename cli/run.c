@@ -333,8 +333,8 @@ static void print_help(const struct own_option *own, size_t n_own)
 	fputs("\n"
 	      "SIGTERM presses the power button, a second one ends the VM.\n"
 	      "\n"
-	      "Exit status: 0 the guest powered off, or the VM was ended by its user; 1 the host\n"
-	      "failed; 2 usage or spec; 3 the guest panicked or triple-faulted.\n",
+	      "Exit status: 0 the guest powered off, or the VM was ended by its user; 1 the\n"
+	      "host failed; 2 usage or spec; 3 the guest panicked or triple-faulted.\n",
 	      stdout);
 }
 

@@ -72,7 +72,7 @@ int cmd_stop(int argc, char **argv)
 		{.name = NULL},
 	};
 	const struct client_usage usage = {
-		.arguments = "NAME [--force] [--wait=SEC]",
+		.arguments = "NAME [--force] [--wait[=SEC]]",
 		.about = "Presses the power button of the VM NAME and waits until the VM has ended.\n"
 			 "Exit status 4: it did not end in time.\n",
 		.options = options,

@@ -339,10 +339,10 @@ int cmd_top(int argc, char **argv)
 {
 	static const struct client_usage usage = {
 		.arguments = "[NAME...]",
-		.about = "Shows the running VMs, or those that are named, on the terminal, second by second:\n"
-			 "RAM, the balloon's target and actual, what the host holds (RSS), what the guest says\n"
-			 "it has, how fast memory moves, and the last minutes. Keys select a VM and change its\n"
-			 "target; ? explains them, q quits.\n",
+		.about = "Shows the running VMs, or those that are named, on the terminal, second by\n"
+			 "second: RAM, the balloon's target and actual, what the host holds (RSS), what\n"
+			 "the guest says it has, how fast memory moves, and the last minutes. Keys select\n"
+			 "a VM and change its target; ? explains them, q quits.\n",
 		.vms = CLIENT_ANY_VMS,
 	};
 	struct client_args args;

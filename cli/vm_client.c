@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/command.h"
+#include "cli/unknown.h"
 #include "control/runtime_dir.h"
 #include "parser/value.h"
 #include "util/log.h"
@@ -22,15 +23,17 @@ static void print_option(const struct client_option *option)
 	printf("  %-18s %s\n", left, option->help);
 }
 
-static void print_help(const struct client_usage *usage, const char *command)
+static void print_help(const struct client_usage *usage, const struct client_option *qmp, const char *command)
 {
-	static const char *path;
-	static const struct client_option qmp = {.name = "--qmp", .text = &path, .arg = "PATH", .help = "the VM whose QMP socket this is; QEMU's will do"};
+	static const struct client_option help = {.name = "-h, --help", .help = "print this and exit"};
 
 	printf("Usage: vmm-balloon %s %s\n\n%s\nOptions:\n", command, usage->arguments, usage->about);
 	for (const struct client_option *option = usage->options; option && option->name; option++)
-		print_option(option);
-	print_option(&qmp);
+		if (option->help)
+			print_option(option);
+	if (qmp->name)
+		print_option(qmp);
+	print_option(&help);
 }
 
 static bool usage_error(const char *command, const char *what, const char *word, int *status)
@@ -69,6 +72,27 @@ static const struct client_option *find_option(const struct client_option *optio
 	return NULL;
 }
 
+static bool unknown_option(const struct walk *walk, const struct client_option *qmp, const char *word)
+{
+	struct suggest search = unknown_begin(word);
+
+	for (const struct client_option *option = walk->usage->options; option && option->name; option++)
+		suggest_offer(&search, option->name + 2);
+	if (qmp->name)
+		suggest_offer(&search, qmp->name + 2);
+	suggest_offer(&search, "help");
+	*walk->status = unknown_end(&search, walk->argv[0], word);
+	return false;
+}
+
+/* "--wait 60": a value that may be left out has to be told from a word. Nobody means 60 bytes. */
+static bool is_stray_number(const struct walk *walk)
+{
+	const char *word = walk->next < walk->argc ? walk->argv[walk->next] : "";
+
+	return word[0] >= '1' && word[0] <= '9' && !word[strspn(word, "0123456789")];
+}
+
 static bool take_option(struct walk *walk, const struct client_option *qmp, const char *word)
 {
 	const char *command = walk->argv[0];
@@ -78,7 +102,7 @@ static bool take_option(struct walk *walk, const struct client_option *qmp, cons
 	if (!option)
 		option = find_option(qmp, word, len);
 	if (!option)
-		return usage_error(command, "unknown option", word, walk->status);
+		return unknown_option(walk, qmp, word);
 	if (option->given)
 		*option->given = true;
 	if (option->text && !word[len] && walk->next == walk->argc)
@@ -87,6 +111,8 @@ static bool take_option(struct walk *walk, const struct client_option *qmp, cons
 		*option->text = word[len] ? word + len + 1 : walk->argv[walk->next++];
 		return true;
 	}
+	if (option->seconds && !word[len] && is_stray_number(walk))
+		return usage_error(command, "seconds follow a '=', not a blank:", word, walk->status);
 	if (!word[len])
 		return true;
 	if (!option->seconds)
@@ -102,7 +128,7 @@ static bool take_all(struct walk *walk, const struct client_option *qmp, struct 
 	while (walk->next < walk->argc) {
 		char *word = walk->argv[walk->next++];
 		if (!only_words && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
-			print_help(walk->usage, walk->argv[0]);
+			print_help(walk->usage, qmp, walk->argv[0]);
 			*walk->status = COMMAND_OK;
 			return false;
 		}
@@ -119,25 +145,30 @@ static bool take_all(struct walk *walk, const struct client_option *qmp, struct 
 bool client_parse(const struct client_usage *usage, int argc, char **argv, struct client_args *args, int *status)
 {
 	const char *path = NULL;
-	const struct client_option qmp[] = {{.name = "--qmp", .text = &path}, {.name = NULL}};
+	const struct client_option qmp[] = {
+		{.name = usage->vms == CLIENT_NO_VM ? NULL : "--qmp", .text = &path, .arg = "PATH", .help = "the VM whose QMP socket this is; QEMU's will do"},
+		{.name = NULL}};
 	struct walk walk = {.usage = usage, .argc = argc, .argv = argv, .next = 1, .status = status};
 
 	*args = (struct client_args){.words = argv + 1};
 	if (!take_all(&walk, qmp, args))
 		return false;
+	for (size_t i = 0; i < args->n_words; i++)
+		if (!*args->words[i])
+			return usage_error(argv[0], "an argument is empty", NULL, status);
+	if (path && !*path)
+		return usage_error(argv[0], "--qmp wants the path of a socket", NULL, status);
 	if (path && strlen(path) >= RUNTIME_PATH_MAX)
 		return usage_error(argv[0], "no socket has a path as long as", path, status);
 	if (path)
 		snprintf(args->qmp_path, sizeof args->qmp_path, "%s%s", strchr(path, '/') ? "" : "./", path);
 	if (usage->vms == CLIENT_ANY_VMS)
 		return true;
-	args->vm = path ? args->qmp_path : args->words[0];
-	if (!path && args->n_words == 0)
+	bool is_named = usage->vms == CLIENT_ONE_VM && !path;
+	if (is_named && args->n_words == 0)
 		return usage_error(argv[0], "the VM's name is missing", NULL, status);
-	if (!path) {
-		args->words++;
-		args->n_words--;
-	}
+	args->vm = is_named ? *args->words++ : args->qmp_path;
+	args->n_words -= is_named;
 	return args->n_words <= usage->max_words || usage_error(argv[0], "this is too much:", args->words[usage->max_words], status);
 }
 
@@ -205,7 +236,7 @@ const char *client_size(char buf[CLIENT_SIZE_MAX], uint64_t bytes)
 
 int client_parse_size(const char *word, uint64_t *bytes, struct diag_list *diags)
 {
-	static const struct schema_prop prop = {.name = "SIZE", .type = SCHEMA_SIZE, .example = "512M"};
+	static const struct schema_prop prop = {.name = "SIZE", .type = SCHEMA_SIZE, .multiple = 4096, .example = "512M"};
 	static const struct schema schema = {.name = "balloon", .props = &prop, .n_props = 1};
 	struct diag_source source = {.name = "SIZE", .text = word, .len = strlen(word)};
 	struct value_text value = {.schema = &schema, .prop = &prop, .text = word, .len = source.len, .at = {.source = &source, .begin = 0, .end = source.len}};

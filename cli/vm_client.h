@@ -25,15 +25,15 @@ struct client_option {
 	const char *help;  /* one line, no full stop */
 };
 
-enum client_vms { CLIENT_ONE_VM, CLIENT_ANY_VMS };
+enum client_vms { CLIENT_ONE_VM, CLIENT_ANY_VMS, CLIENT_NO_VM };
 
-/* What a subcommand takes; argv[0] is its name. --help and --qmp are added. */
+/* What a subcommand takes; argv[0] is its name. --help is added, and --qmp unless it is for no VM. */
 struct client_usage {
 	const char *arguments;		     /* "NAME [SIZE] [--wait[=SEC]]" */
 	const char *about;		     /* for --help: lines, each with its newline */
 	enum client_vms vms;		     /* ONE: the first word is its name, unless --qmp says where it is. ANY: all words are */
-	size_t max_words;		     /* besides the name of one VM */
-	const struct client_option *options; /* name NULL ends them; NULL for none */
+	size_t max_words;		     /* besides names of VMs */
+	const struct client_option *options; /* name NULL ends them; NULL for none. One without help is for programs: --help leaves it out */
 };
 
 /* What was given. */

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/unknown.h"
 #include "device/registry.h"
 #include "parser/sections.h"
-#include "parser/suggest.h"
 #include "util/log.h"
 
 /* A walk over argv. */
@@ -33,11 +33,9 @@ static bool is_option(const struct walk *walk, const char *name)
 	return vmconfig_has_option(device_drivers, name) || find_own(walk, name);
 }
 
-/* Names are offered without their dashes, which would make short ones look alike. */
 static int unknown_option(const struct walk *walk, const char *name)
 {
-	size_t dashes = strspn(name, "-");
-	struct suggest search = {.word = name + dashes, .len = strlen(name + dashes)};
+	struct suggest search = unknown_begin(name);
 	for (size_t i = 0; i < n_section_options; i++)
 		suggest_offer(&search, section_options[i].name + 2);
 	for (const struct schema_driver *const *driver = device_drivers; *driver; driver++)
@@ -46,11 +44,7 @@ static int unknown_option(const struct walk *walk, const char *name)
 	suggest_offer(&search, &DEVICE_OPTION[2]);
 	for (size_t i = 0; i < walk->n_own; i++)
 		suggest_offer(&search, walk->own[i].name + 2);
-	if (search.nearest)
-		log_line(LOG_LEVEL_ERROR, NULL, "%s: unknown option '%s'; did you mean '--%s'?", walk->argv[0], name, search.nearest);
-	else
-		log_line(LOG_LEVEL_ERROR, NULL, "%s: unknown option '%s'; see vmm-balloon help %s", walk->argv[0], name, walk->argv[0]);
-	return COMMAND_USAGE;
+	return unknown_end(&search, walk->argv[0], name);
 }
 
 /* The value after '=', or the next argument unless that is an option itself. NULL after an error. */
@@ -190,7 +184,7 @@ static void help_row(FILE *out, char letter, const char *name, const char *arg, 
 {
 	char left[64], short_form[] = {'-', letter, ',', ' ', '\0'};
 	snprintf(left, sizeof left, "%s%s%s%s", letter ? short_form : "", name, arg ? " " : "", arg ? arg : "");
-	fprintf(out, strlen(left) > 30 ? "  %s\n%34s%s\n" : "  %-30s%.0s  %s\n", left, "", help);
+	fprintf(out, strlen(left) > 28 ? "  %s\n%32s%s\n" : "  %-28s%.0s  %s\n", left, "", help);
 }
 
 void vm_options_help(FILE *out, const struct own_option *own, size_t n_own)
@@ -206,7 +200,7 @@ void vm_options_help(FILE *out, const struct own_option *own, size_t n_own)
 		snprintf(help, sizeof help, "Short for %s %s,...", DEVICE_OPTION, (*driver)->name);
 		help_row(out, 0, name, "key=value[,...]", help);
 	}
-	help_row(out, 0, DEVICE_OPTION, "DRIVER[,key=value...]", "Add a device; `vmm-balloon devices` lists the drivers");
+	help_row(out, 0, DEVICE_OPTION, "DRIVER[,key=value...]", "Add a device; see vmm-balloon devices");
 	fputs("\nOther options:\n", out);
 	for (size_t i = 0; i < n_own; i++)
 		help_row(out, own[i].letter, own[i].name, own[i].arg, own[i].help);

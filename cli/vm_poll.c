@@ -224,6 +224,8 @@ static int add_named(struct listing *list, const char *name, struct fail *why)
 	pid_t pid = 0;
 	int ret = runtime_dir_find(name, path, why);
 
+	if (ret == -ENOENT) /* no VM ever ran, and this one does not run either */
+		ret = 0;
 	for (size_t i = 0; i < list->n_running; i++)
 		if (strcmp(list->running[i].name, name) == 0)
 			pid = list->running[i].pid;

@@ -58,7 +58,7 @@ int runtime_dir_listen(struct runtime_dir *runtime, const char *path, struct fai
 /*
  * The path of the socket of the VM called `name`, which need not run. A name
  * with a '/' is a path already. 0, or -errno with the reason in `why`: -ENOENT
- * when no VM ever ran, -EPERM when the folder is another user's.
+ * when no VM ever ran, with the path that it would have, -EPERM when the folder is another user's.
  */
 int runtime_dir_find(const char *name, char path[RUNTIME_PATH_MAX], struct fail *why);
 

@@ -46,10 +46,13 @@ int runtime_dir_find(const char *name, char path[RUNTIME_PATH_MAX], struct fail 
 	}
 	int ret = runtime_dir_path(folder, sizeof folder, why);
 	int fd = ret == 0 ? open_own_folder(folder, why) : ret;
-	if (fd < 0)
+	if (fd < 0 && fd != -ENOENT)
 		return fd;
+	ret = socket_path(folder, name, path, fd == -ENOENT ? NULL : why);
+	if (fd < 0)
+		return ret < 0 ? ret : fd;
 	close(fd);
-	return socket_path(folder, name, path, why);
+	return ret;
 }
 
 /* Whether somebody holds the lock; if so, *pid is what the file says. */

@@ -214,7 +214,7 @@ const struct section vm_sections[N_SECTIONS] = {
 
 const struct section_option section_options[] = {
 	{"--name", SECTION_VM, "name", "NAME", "Name of the VM", NULL},
-	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "Kernel to boot; without one the built-in guest runs", NULL},
+	{"--kernel", SECTION_PAYLOAD, "kernel", "FILE", "Kernel to boot; default: the built-in guest", NULL},
 	{"--initramfs", SECTION_PAYLOAD, "initramfs", "FILE", "Initial RAM file system", NULL},
 	{"--cmdline", SECTION_PAYLOAD, "cmdline", "STRING", "Command line of the kernel", NULL},
 	{"--cpus", SECTION_CPUS, NULL, "N", "Number of vCPUs, 1 to 64", NULL},

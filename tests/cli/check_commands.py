@@ -27,7 +27,10 @@ def list_shows_all(context):
     expect(100 * MIB < first["ram-rss"] < 256 * MIB and first["answers"] and first["driver-ok"] and not first["stalled"], f"{first}")
     expect(second["name"] == "web-2" and second["balloon-actual"] == 0, f"{second}")
     expect([vm["name"] for vm in run(context, "list", "web-2", "web-2", "--json").jsons()] == ["web-2"], "list web-2")
-    expect(not run(context, "list", "nobody", "--json").jsons()[0]["answers"], "list nobody")
+    expect(run(context, "list", "--names").out == "web-1\nweb-2\n", "list --names")
+    expect(run(context, "list", "web-2", "nobody", "--names").out == "web-2\n", "list web-2 nobody --names")
+    expect([vm["answers"] for vm in run(context, "list", "web-1", "nobody", "--json", status=1).jsons()] == [True, False], "list web-1 nobody")
+    expect("is not running" in run(context, "list", "nobody", status=1).out, "list nobody")
 
 
 def a_silent_vm_costs_little(context):
@@ -36,6 +39,7 @@ def a_silent_vm_costs_little(context):
     silent.process.send_signal(signal.SIGSTOP)
     try:
         result = run(context, "list")
+        expect(run(context, "list", "--names").seconds < 1, "list --names waits for a VM")
         expect("silent" in result.out and "does not answer" in result.out and column(result.out, "web-1", "ACTUAL") == "64M", f"{result}")
         expect(result.seconds < 10, f"took too long: {result}")
         expect("does not answer" in run(context, "balloon", "silent", status=1).err, "balloon silent")
@@ -54,6 +58,9 @@ def balloon_moves_memory(context):
     expect(answer["balloon-actual"] == answer["balloon-target"] == 32 * MIB and "reason" not in answer, f"{answer}")
     expect("leaves nothing" in run(context, "balloon", "web-1", "256M", status=2).err, "all of RAM")
     expect("SIZE:1:1: error" in run(context, "balloon", "web-1", "half", status=2).err, "half")
+    expect("a multiple of 4K" in run(context, "balloon", "web-1", "60", status=2).err, "60 bytes")
+    expect("follow a '='" in run(context, "balloon", "web-1", "--wait", "60", status=2).err, "--wait 60")
+    expect(run(context, "balloon", "web-1", "--json").jsons()[0]["balloon-target"] == 32 * MIB, "a refused size changed the target")
     run(context, "stop", "web-1")
     vm.check_pass()
 

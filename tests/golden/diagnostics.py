@@ -12,7 +12,7 @@ import re
 import cases
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SOURCES = ["parser/*.c", "device/*.c", "cli/config.c", "cli/devices.c", "cli/vm_options.c"]
+SOURCES = ["parser/*.c", "device/*.c", "cli/config.c", "cli/devices.c", "cli/vm_options.c", "cli/unknown.c", "cli/vm_client.c"]
 
 # Function: which argument (from 0) is the message.
 FUNCTIONS = {"diag_add": 4, "diag_note": 2, "value_error": 3, "keyval_error": 3, "log_line": 2}

@@ -95,6 +95,10 @@ static void wrong_arguments(void)
 		{"x", "vm", "--wait=", NULL},
 		{"x", "vm", "--wait=-1", NULL},
 		{"x", "vm", "--wait=5s", NULL},
+		{"x", "vm", "--wait", "60", NULL},
+		{"x", "", NULL},
+		{"x", "vm", "", NULL},
+		{"x", "--qmp=", NULL},
 		{"x", "vm", "--format", NULL},
 		{"x", "--qmp", NULL},
 		{"x", "--qmp=/a/path/that/is/longer/than/any/that/a/socket/may/have/which/is/one/hundred/and/eight/bytes/with/its/NUL/at/the/end"},
@@ -106,6 +110,30 @@ static void wrong_arguments(void)
 		CU_ASSERT_FALSE(parses(bad[i], CLIENT_ONE_VM, &args, &status));
 		CU_ASSERT_EQUAL(status, 2);
 	}
+}
+
+/* Of a command that is about no VM all words are its own, and --qmp is unknown. */
+static void no_vm(void)
+{
+	struct client_args args;
+	int status = 0;
+
+	CU_ASSERT_TRUE(parses((char *[]){"x", "--force", "a", NULL}, CLIENT_NO_VM, &args, &status));
+	CU_ASSERT(force && args.n_words == 1 && strcmp(args.words[0], "a") == 0);
+	CU_ASSERT_TRUE(parses((char *[]){"x", NULL}, CLIENT_NO_VM, &args, &status));
+	CU_ASSERT_FALSE(parses((char *[]){"x", "a", "b", NULL}, CLIENT_NO_VM, &args, &status));
+	CU_ASSERT_FALSE(parses((char *[]){"x", "--qmp=vm", NULL}, CLIENT_NO_VM, &args, &status));
+	CU_ASSERT_EQUAL(status, 2);
+}
+
+/* "0" behind --wait is a size: an empty balloon. */
+static void zero_is_no_seconds(void)
+{
+	struct client_args args;
+	int status = 0;
+
+	CU_ASSERT_TRUE(parses((char *[]){"x", "vm", "--wait", "0", NULL}, CLIENT_ONE_VM, &args, &status));
+	CU_ASSERT(args.n_words == 1 && strcmp(args.words[0], "0") == 0);
 }
 
 /* ---- Texts ----------------------------------------------------------- */
@@ -138,6 +166,8 @@ static const struct test_case cases[] = {
 	{"arguments", arguments},
 	{"value in the next word", value_in_the_next_word},
 	{"wrong arguments", wrong_arguments},
+	{"no VM", no_vm},
+	{"zero is no number of seconds", zero_is_no_seconds},
 	{"texts are made plain", texts_are_made_plain},
 	{"sizes as in a spec", sizes_as_in_a_spec},
 };
