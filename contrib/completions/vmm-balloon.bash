@@ -1,5 +1,6 @@
 # bash completion for vmm-balloon. Commands, options and properties come from
-# the program itself: `vmm-balloon help` and `vmm-balloon devices --tables`.
+# the program itself: `vmm-balloon help`, `vmm-balloon devices --tables` and
+# `vmm-balloon list --names`.
 # shellcheck shell=bash disable=SC2207 # words of the program hold no blanks
 
 _vmm_balloon_commands() {
@@ -28,14 +29,8 @@ _vmm_balloon_drivers() {
 	vmm-balloon devices 2>/dev/null | sed -n '/^Drivers:/,/^[^ D]/s/^  \([^ ]*\) .*/\1/p'
 }
 
-# Running VMs have a socket in the runtime directory.
 _vmm_balloon_vms() {
-	local folder socket
-	for folder in "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/vmm-balloon}" /run/vmm-balloon; do
-		for socket in "$folder"/*.sock; do
-			[ -S "$socket" ] && socket=${socket##*/} && printf '%s\n' "${socket%.sock}"
-		done
-	done
+	vmm-balloon list --names 2>/dev/null
 }
 
 # The values that a type has: "on|off", "tty|file|null|off".
@@ -75,6 +70,8 @@ _vmm_balloon_value() {
 	local driver
 	case $1 in
 	--kernel | --initramfs | --qmp) COMPREPLY=($(compgen -f -P "$3" -- "$2")) ;;
+	--user) COMPREPLY=($(compgen -u -P "$3" -- "$2")) ;;
+	--group) COMPREPLY=($(compgen -g -P "$3" -- "$2")) ;;
 	--format)
 		case $command in
 		metrics) COMPREPLY=($(compgen -W 'openmetrics prometheus' -P "$3" -- "$2")) ;;
@@ -102,7 +99,7 @@ _vmm_balloon_argument() {
 		;;
 	devices) COMPREPLY=($(compgen -W "$(_vmm_balloon_drivers)" -- "$2")) ;;
 	help) COMPREPLY=($(compgen -W "$(_vmm_balloon_commands)" -- "$2")) ;;
-	doctor) ;;
+	doctor | version) ;;
 	*) COMPREPLY=($(compgen -W "$(_vmm_balloon_vms)" -- "$2")) ;;
 	esac
 }
@@ -116,7 +113,7 @@ _vmm_balloon() {
 	command=${words[1]-}
 	COMPREPLY=()
 	if [ ${#words[@]} -le 1 ]; then
-		COMPREPLY=($(compgen -W "$(_vmm_balloon_commands) help --help --version" -- "$word"))
+		COMPREPLY=($(compgen -W "$(_vmm_balloon_commands) help version --help --version" -- "$word"))
 		return
 	fi
 	shopt -q extglob || local restore='shopt -u extglob'

@@ -1,10 +1,11 @@
 #compdef vmm-balloon
 # zsh completion for vmm-balloon. Commands, options and properties come from the
-# program itself: `vmm-balloon help` and `vmm-balloon devices --tables`.
+# program itself: `vmm-balloon help`, `vmm-balloon devices --tables` and
+# `vmm-balloon list --names`.
 
 _vmm_balloon_commands() {
 	local -a commands
-	commands=(${(f)"$(vmm-balloon help 2>/dev/null | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\)  *\(\[[^]]*\] *\)*/\1:/p')"})
+	commands=(${(f)"$(vmm-balloon help 2>/dev/null | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\)  *.\{22\} /\1:/p')"} 'help:say more of a command' 'version:print the version')
 	_describe -t commands command commands
 }
 
@@ -14,10 +15,9 @@ _vmm_balloon_drivers() {
 	_describe -t drivers driver drivers "$@"
 }
 
-# Running VMs have a socket in the runtime directory.
 _vmm_balloon_vms() {
 	local -a vms
-	vms=(${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/vmm-balloon/*.sock(N=:t:r)} /run/vmm-balloon/*.sock(N=:t:r))
+	vms=(${(f)"$(vmm-balloon list --names 2>/dev/null)"})
 	_describe -t vms 'running VM' vms
 }
 
@@ -72,11 +72,15 @@ _vmm_balloon_options() {
 		--kernel | --initramfs | --qmp) specs+=("${name}[$rest]:file:_files") ;;
 		--format) specs+=("${name}[$rest]:format:($formats)") ;;
 		--device) specs+=("*${name}[$rest]:device:_vmm_balloon_device") ;;
-		--name | --cmdline | --user | --group) specs+=("${name}[$rest]:text:") ;;
+		--user) specs+=("${name}[$rest]:user:_users") ;;
+		--group) specs+=("${name}[$rest]:group:_groups") ;;
+		--name | --cmdline) specs+=("${name}[$rest]:text:") ;;
 		--help | --schema | --verbose | --json) specs+=("${name}[$rest]") ;;
 		*)
 			if [[ -n $match[4] ]]; then
 				specs+=("*${name}[$rest]:properties:{_vmm_balloon_string $name}")
+			elif [[ -n $match[3] ]]; then
+				specs+=("${name}=-[$rest]::seconds:")
 			else
 				specs+=("${name}[$rest]")
 			fi

@@ -7,10 +7,11 @@ import select
 import socket
 import time
 
+import mdoc
 from cases import SECONDS, Wrong, expect
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-# The VM of the examples; one with other options is announced by a line '.\" VM: OPTIONS' before its example.
+# The VM of the examples, unless a note says otherwise (tests/mdoc.py).
 COMMON = "--memory 1G --cpus 2"
 USUAL = "--balloon size=0 --cmdline mode=follow"
 # What no page can know. Of the data of the events named here only the shape is known.
@@ -23,7 +24,8 @@ def read(*path):
         return f.read()
 
 
-PAGE = read("man", "vmm-balloon-qmp.7")
+PAGE_NAME = "vmm-balloon-qmp.7"
+PAGE = mdoc.read(PAGE_NAME)
 
 
 # ---- Examples ------------------------------------------------------------
@@ -37,7 +39,6 @@ class Example:
         self.messages = []
 
     def add(self, line):
-        line = line.replace("\\e", "\\")
         if line[:3] in ("-> ", "<- "):
             self.messages.append((line[:2], line[3:]))
         else:
@@ -46,18 +47,11 @@ class Example:
 
 
 def examples():
-    result, options, inside = [], USUAL, False
-    for line in PAGE.splitlines():
-        if line.startswith('.\\" VM: '):
-            options = line[8:]
-        elif line.startswith(".Bd "):
-            result.append(Example(options))
-            options, inside = USUAL, True
-        elif line.startswith(".Ed"):
-            inside = False
-        elif inside:
-            result[-1].add(line)
-    return result
+    for display in mdoc.displays(PAGE_NAME):
+        example = Example(display.notes.get("VM", USUAL))
+        for line in display.lines:
+            example.add(line)
+        yield example
 
 
 def parse(text):

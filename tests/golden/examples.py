@@ -6,9 +6,8 @@ What counts as an example:
                line that begins with "vmm-balloon" or "$ vmm-balloon" is a
                command; after "$ " the lines up to the next "$ " or the end of
                the block are its exact output, if there are any.
-    mdoc       ".Dl $ vmm-balloon ..." is a command, as are such lines in a
-               ".Bd -literal" display, with output as above. A display whose
-               first line is the comment '.\" spec' is a whole spec.
+    mdoc       the displays (tests/mdoc.py): a whole spec, or commands with
+               output as above.
     examples/  each .yaml file is a spec.
 
 Commands other than run, config and devices are not looked at; `run` is tried as
@@ -20,11 +19,17 @@ import glob
 import os
 import re
 import shlex
+import sys
 import tempfile
 
 import cases
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(TOP, "tests"))
+
+import mdoc  # noqa: E402
+
+RUN_LIVE = ("vmm-balloon.1", "EXAMPLES")  # by tests/cli
 READERS_FILE = re.compile(r"error: cannot read the (kernel|initramfs) '[^']*': No such file or directory$")
 
 
@@ -37,20 +42,14 @@ def markdown(path):
                 yield from commands(body)
 
 
-def mdoc(path):
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    for line in re.findall(r"^\.Dl \$ (vmm-balloon .*)$", text, flags=re.M):
-        yield "command", plain(line), None
-    for body in re.findall(r"^\.Bd -literal.*\n(.*?)^\.Ed$", text, flags=re.M | re.S):
-        if body.startswith('.\\" spec\n'):
-            yield "spec", plain(body.partition("\n")[2]), None
+def mdoc_page(name):
+    for display in mdoc.displays(name):
+        if (name, display.section) == RUN_LIVE and "not run" not in display.notes:
+            continue
+        if display.is_spec:
+            yield "spec", display.text, None
         else:
-            yield from commands(plain(body))
-
-
-def plain(text):
-    return text.replace("\\e", "\\").replace("\\&", "")
+            yield from commands(display.text)
 
 
 def commands(body):
@@ -103,7 +102,7 @@ def verdict(what, got):
 def run(binary):
     found = [("README.md", e) for e in markdown(os.path.join(TOP, "README.md"))]
     for path in sorted(glob.glob(os.path.join(TOP, "man", "*.[0-9]"))):
-        found += [(os.path.relpath(path, TOP), e) for e in mdoc(path)]
+        found += [(os.path.relpath(path, TOP), e) for e in mdoc_page(os.path.basename(path))]
     results = []
     for source, (kind, text, expected) in found:
         problem = try_spec(text, binary) if kind == "spec" else try_command(text, expected, binary)

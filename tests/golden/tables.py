@@ -74,15 +74,6 @@ def check_schema(tables, binary):
         yield f"JSON Schema of {section}", f"  differs in {', '.join(sorted(named))}" if named else ""
 
 
-def check_options(binary):
-    """Each option of `config --help` is in vmm-balloon(1)."""
-    with open(os.path.join(TOP, "man", "vmm-balloon.1"), encoding="utf-8") as file:
-        page = file.read()
-    for option in re.findall(r"^  (?:-\w, )?--([a-z-]+)", cases.shell("vmm-balloon config --help", TOP, binary)["stdout"], flags=re.M):
-        found = re.search(rf"\bFl -{option}\b|, -{option}\b", page)
-        yield f"vmm-balloon.1 has --{option}", "" if found else "  it has not"
-
-
 def check_readme(tables):
     """The README's table of the balloon names its properties."""
     with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
@@ -95,5 +86,5 @@ def run(binary, update=False):
     tables = load(binary)
     if "memory" not in tables:
         return [("tables", "failed", "  vmm-balloon devices --tables printed none")]
-    checks = [*check_page(tables, update), *check_schema(tables, binary), *check_options(binary), *check_readme(tables)]
+    checks = [*check_page(tables, update), *check_schema(tables, binary), *check_readme(tables)]
     return [(name, "failed" if text else "passed", text) for name, text in checks]
