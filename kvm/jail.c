@@ -50,6 +50,19 @@ static int find_group(const char *group, gid_t *gid, struct fail *why)
 	return 0;
 }
 
+/*
+ * What is mounted later does not show up here, nor does what this process might
+ * mount show up elsewhere. In a chroot the root folder need not be a mount,
+ * which alone can be made private (EINVAL); what has been mounted by then stays
+ * as it is, and this process is about to lose the right to mount.
+ */
+static int enter_namespaces(void)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0)
+		return -1;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 && errno != EINVAL ? -1 : 0;
+}
+
 int jail_enter(const char *user, const char *group, struct fail *why)
 {
 	uid_t uid = geteuid();
@@ -63,8 +76,7 @@ int jail_enter(const char *user, const char *group, struct fail *why)
 		ret = find_group(group, &gid, why);
 	if (ret < 0)
 		return ret;
-	/* What is mounted later does not show up here, nor does what this process might mount show up elsewhere. */
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (enter_namespaces() < 0)
 		return fail(why, errno, "cannot make mount and network namespaces");
 	if (setgroups(1, &gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return fail(why, errno, "cannot become user %u and group %u", uid, gid);

@@ -62,6 +62,15 @@ static int use_names(void)
 	return jail_enter("root", "root", &why) == 0 && geteuid() == 0 && getegid() == 0 ? 0 : 1;
 }
 
+/* Its root is a folder like any other, no mount. */
+static int become_nobody_in_a_chroot(void)
+{
+	struct fail why;
+	if (chroot("/etc") < 0 || chdir("/") < 0)
+		return 1;
+	return jail_enter("54321", NULL, &why) == 0 && getuid() == UID ? 0 : 2;
+}
+
 static int ask_for_unknown(void)
 {
 	struct fail why;
@@ -93,6 +102,7 @@ static void root_becomes_somebody(void)
 	CU_ASSERT_EQUAL(in_child(become_nobody), 0);
 	CU_ASSERT_EQUAL(in_child(change_group_only), 0);
 	CU_ASSERT_EQUAL(in_child(use_names), 0);
+	CU_ASSERT_EQUAL(in_child(become_nobody_in_a_chroot), 0);
 	CU_ASSERT_EQUAL(in_child(ask_for_unknown), 0);
 }
 
