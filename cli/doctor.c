@@ -27,6 +27,7 @@ static const struct doctor_row rows[] = {
 	{"pressure", doctor_pressure},
 	{"runtime folder", doctor_runtime_dir},
 	{"address space", doctor_address_space},
+	{"data", doctor_data},
 	{"file size", doctor_file_size},
 	{"open files", doctor_open_files},
 	{"processes", doctor_processes},

@@ -53,7 +53,7 @@ doctor_check doctor_process_madvise, doctor_pagemap_scan, doctor_populate, docto
 doctor_check doctor_runtime_dir, doctor_landlock, doctor_seccomp, doctor_cgroup, doctor_pressure;
 
 /* cli/doctor_limits.c */
-doctor_check doctor_address_space, doctor_file_size, doctor_open_files, doctor_processes;
+doctor_check doctor_address_space, doctor_data, doctor_file_size, doctor_open_files, doctor_processes;
 
 /* What there is. */
 __attribute__((format(printf, 2, 3))) void doctor_found(struct doctor_finding *finding, const char *fmt, ...);

@@ -42,6 +42,15 @@ void doctor_address_space(struct doctor_host *host, struct doctor_finding *findi
 	check(&limit, finding);
 }
 
+/* Private memory that can be written to counts, guest RAM and the stacks of threads. */
+void doctor_data(struct doctor_host *host, struct doctor_finding *finding)
+{
+	static const struct limit limit = {RLIMIT_DATA,		"MiB of data", "d", MIB, 1 << 20, "a VM's RAM has to fit in unless memory.shared=on",
+					   "LimitDATA=infinity"};
+	(void)host;
+	check(&limit, finding);
+}
+
 /* It is asked when a memfd is sized, too. */
 void doctor_file_size(struct doctor_host *host, struct doctor_finding *finding)
 {

@@ -126,7 +126,7 @@ static int start_loading(struct run *run, struct fail *why)
 {
 	int error = pthread_create(&run->loading.thread, NULL, load_payload, run);
 	run->loading.started = error == 0;
-	return error ? fail(why, error, "cannot start a thread that loads the kernel") : 0;
+	return error ? fail(why, error, "cannot start a thread that loads the kernel; see ulimit -u and ulimit -d") : 0;
 }
 
 static int wait_for_loading(struct run *run, struct fail *why)

@@ -283,9 +283,10 @@ def without_proc(context):
 
 
 def limits(context):
-    limit = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_NPROC: 200, resource.RLIMIT_NOFILE: 100, resource.RLIMIT_FSIZE: 1 << 20}
+    limit = {resource.RLIMIT_AS: 1 << 30, resource.RLIMIT_DATA: 1 << 30, resource.RLIMIT_NPROC: 200, resource.RLIMIT_NOFILE: 100, resource.RLIMIT_FSIZE: 1 << 20}
     report = Report(context, [context.binary, "doctor"], limited(limit))
     report.verdict("address space", "degraded", "1024 MiB", "ulimit -v unlimited, in a unit LimitAS=infinity")
+    report.verdict("data", "degraded", "1024 MiB of data", "ulimit -d unlimited, in a unit LimitDATA=infinity")
     report.verdict("file size", "degraded", "1 MiB", "LimitFSIZE=infinity")
     report.verdict("open files", "degraded", "100 open files", "ulimit -n 1024")
     report.verdict("processes", "degraded", "200 processes", "LimitNPROC=1024")
