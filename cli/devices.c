@@ -6,12 +6,17 @@
 
 #include "cli/command.h"
 #include "cli/vm_client.h"
+#include "cli/wrap.h"
 #include "device/registry.h"
 #include "parser/sections.h"
 #include "parser/suggest.h"
 #include "util/log.h"
 
 #define CELL_MAX 256
+
+/* Columns: name, text. */
+#define NAME_WIDTH 20
+#define TEXT_COLUMN (2 + NAME_WIDTH + 1)
 
 /* What a property takes: "size", "on|off", "tty|file|null|off". */
 static const char *type_text(char buf[CELL_MAX], const struct schema_prop *prop)
@@ -62,13 +67,17 @@ static const char *range_text(char buf[CELL_MAX], const struct schema_prop *prop
 
 static void print_props(const struct schema *schema)
 {
-	char type[CELL_MAX], def[CELL_MAX], range[CELL_MAX];
+	char type[CELL_MAX], def[CELL_MAX], range[CELL_MAX], facts[3 * CELL_MAX + 16];
 	for (size_t i = 0; i < schema->n_props; i++) {
 		const struct schema_prop *prop = &schema->props[i];
 		range_text(range, prop);
-		printf("\n  %-20s %s; %s%s%s%s\n", prop->name, type_text(type, prop), prop->required ? "" : "default ", default_text(def, prop),
-		       *range ? "; " : "", range);
-		printf("%23s%s\n%23se.g. %s=%s\n", "", prop->help, "", prop->name, prop->example);
+		snprintf(facts, sizeof facts, "%s; %s%s%s%s", type_text(type, prop), prop->required ? "" : "default ", default_text(def, prop),
+			 *range ? "; " : "", range);
+		printf("\n  %-*s ", NAME_WIDTH, prop->name);
+		wrap_text(stdout, TEXT_COLUMN, facts);
+		printf("%*s", TEXT_COLUMN, "");
+		wrap_text(stdout, TEXT_COLUMN, prop->help);
+		printf("%*se.g. %s=%s\n", TEXT_COLUMN, "", prop->name, prop->example);
 	}
 }
 
@@ -77,7 +86,9 @@ static void print_driver(const struct schema_driver *driver)
 	printf("%s: %s\n", driver->name, driver->desc);
 	if (driver->shorthand)
 		printf("As --%s KEY=VALUE,..., or in a spec as %s: {KEY: VALUE, ...}\n", driver->shorthand, driver->shorthand);
-	printf("As --device %s,KEY=VALUE,..., or in a spec as devices: [{driver: %s, KEY: VALUE, ...}]\n", driver->name, driver->name);
+	printf("As --device %s,KEY=VALUE,..., or in a spec as\n"
+	       "devices: [{driver: %s, KEY: VALUE, ...}]\n",
+	       driver->name, driver->name);
 	print_props(driver->schema);
 }
 
@@ -122,10 +133,10 @@ static void print_list(void)
 {
 	puts("Drivers:");
 	for (const struct schema_driver *const *driver = device_drivers; *driver; driver++)
-		printf("  %-20s %s\n", (*driver)->name, (*driver)->desc);
+		printf("  %-*s %s\n", NAME_WIDTH, (*driver)->name, (*driver)->desc);
 	puts("Sections of a spec:");
 	for (unsigned i = 0; i < N_SECTIONS; i++)
-		printf("  %-20s %s\n", vm_sections[i].schema->name, vm_sections[i].desc);
+		printf("  %-*s %s\n", NAME_WIDTH, vm_sections[i].schema->name, vm_sections[i].desc);
 	puts("\nvmm-balloon devices NAME shows the properties of one.");
 }
 

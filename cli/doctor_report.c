@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include "cli/doctor_check.h"
+#include "cli/wrap.h"
 #include "control/json_out.h"
 
 /* Columns: verdict, name, text. */
 #define VERDICT_WIDTH 9
 #define NAME_WIDTH 16
 #define TEXT_COLUMN (VERDICT_WIDTH + 1 + NAME_WIDTH + 1)
-#define LINE_WIDTH 79
 
 #define JSON_MAX_BYTES ((size_t)1 << 20)
 
@@ -72,38 +72,12 @@ bool doctor_chosen(const char *line, const char *word)
 
 /* ---- Text ------------------------------------------------------------ */
 
-static void put_word(FILE *out, const char *word, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		fputc(word[i] > ' ' && word[i] < 0x7f ? word[i] : '?', out);
-}
-
-/* Goes on at TEXT_COLUMN, and there on further lines. A word that is wider than the column has a line to itself. */
-static void put_wrapped(FILE *out, const char *text)
-{
-	size_t column = TEXT_COLUMN;
-	while (*(text += strspn(text, " "))) {
-		size_t len = strcspn(text, " ");
-		if (column > TEXT_COLUMN && column + 1 + len > LINE_WIDTH) {
-			fprintf(out, "\n%*s", TEXT_COLUMN, "");
-			column = TEXT_COLUMN;
-		} else if (column > TEXT_COLUMN) {
-			fputc(' ', out);
-			column++;
-		}
-		put_word(out, text, len);
-		column += len;
-		text += len;
-	}
-	fputc('\n', out);
-}
-
 static void put_row(FILE *out, const char *first, const char *second, const char *text)
 {
 	if (!*text)
 		return;
 	fprintf(out, "%-*s %-*s ", VERDICT_WIDTH, first, NAME_WIDTH, second);
-	put_wrapped(out, text);
+	wrap_text(out, TEXT_COLUMN, text);
 }
 
 void doctor_print_finding(FILE *out, const char *name, const struct doctor_finding *finding)

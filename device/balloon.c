@@ -245,7 +245,7 @@ const struct device_class balloon_class = {
 		{
 			.name = "virtio-balloon",
 			.shorthand = "balloon",
-			.desc = "Moves memory between the guest and the host while the guest runs",
+			.desc = "Moves memory between guest and host while the guest runs",
 			.schema = &schema,
 			.check = check_config,
 		},

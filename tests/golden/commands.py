@@ -1,6 +1,6 @@
 """The program's own help, and vmm-balloon(1), which has all that it tells of.
 
-Each command's --help fits on a terminal of 80 columns. Each command has an item
+Each command's --help, and what devices prints, fits on a terminal of 80 columns. Each command has an item
 in the page's COMMANDS, with an item for each of its options; those that describe
 a VM are in OPTIONS, --qmp and --help, which are the same for all, stand anywhere.
 The page names no other options.
@@ -49,6 +49,10 @@ def check_help(binary):
         if words and cases.shell(f"vmm-balloon help {words[0]}", TOP, binary)["stdout"] != text:
             problem += f"  help {words[0]} and {words[0]} --help differ\n"
         yield f"help of {' '.join(words) or 'the program'}", problem
+    listing = cases.shell("vmm-balloon devices", TOP, binary)["stdout"]
+    for name in ["", *re.findall(r"^  (\S+)", listing, re.M)]:
+        wide = [line for line in cases.shell(f"vmm-balloon devices {name}", TOP, binary)["stdout"].splitlines() if len(line) > COLUMNS]
+        yield f"devices {name}", "".join(f"  wider than {COLUMNS} columns: {line}\n" for line in wide)
 
 
 def differences(kind, page, program):
