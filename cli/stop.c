@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "cli/vm_client.h"
@@ -24,13 +25,21 @@ static int wait_for_hangup(struct qmp_client *client, int64_t end_ms, struct fai
 	}
 }
 
+/* Whether the VM of that socket is still the one of its name: a unit may have the name, too. */
+static bool has_name(const char *name, const char *path)
+{
+	char now[RUNTIME_PATH_MAX];
+
+	return runtime_dir_is_running(name) && runtime_dir_find(name, now, NULL) == 0 && strcmp(now, path) == 0;
+}
+
 /* After this the name is free: the process lives a little longer than the socket. */
-static int wait_for_end(const char *name, struct qmp_client *client, int64_t timeout_ms, struct fail *why)
+static int wait_for_end(const char *name, const char *path, struct qmp_client *client, int64_t timeout_ms, struct fail *why)
 {
 	int64_t end_ms = client_now_ms() + timeout_ms;
 	int ret = wait_for_hangup(client, end_ms, why);
 
-	while (ret == 0 && runtime_dir_is_running(name)) {
+	while (ret == 0 && has_name(name, path)) {
 		client_sleep_ms(10);
 		if (client_now_ms() > end_ms + FORCE_MS)
 			return fail(why, ETIMEDOUT, "the VM hangs at its end");
@@ -40,11 +49,13 @@ static int wait_for_end(const char *name, struct qmp_client *client, int64_t tim
 
 static int stop(const char *name, struct qmp_client *client, uint64_t wait_s, bool force)
 {
+	char path[RUNTIME_PATH_MAX] = "";
 	struct fail why;
 
+	runtime_dir_find(name, path, NULL);
 	if (!client_call(name, client, "system_powerdown", NULL, NULL))
 		return COMMAND_FAILED;
-	int ret = wait_for_end(name, client, (int64_t)wait_s * 1000, &why);
+	int ret = wait_for_end(name, path, client, (int64_t)wait_s * 1000, &why);
 	if (ret == -ETIMEDOUT && !force) {
 		log_line(LOG_LEVEL_ERROR, name, "the guest does not power off within %" PRIu64 " s; --force ends it all the same", wait_s);
 		return COMMAND_TIMED_OUT;
@@ -53,7 +64,7 @@ static int stop(const char *name, struct qmp_client *client, uint64_t wait_s, bo
 		/* It may end by itself in this very moment: that it is gone is all that is asked for. */
 		ret = qmp_client_call(client, "quit", NULL, NULL, &why);
 		if (ret == 0)
-			ret = wait_for_end(name, client, FORCE_MS, &why);
+			ret = wait_for_end(name, path, client, FORCE_MS, &why);
 		if (ret == -ECONNRESET)
 			ret = 0;
 	}

@@ -9,6 +9,9 @@
  * of the user; else /run/vmm-balloon for root, /run/user/UID/vmm-balloon where
  * that is, and /tmp/vmm-balloon-UID where it is not. It is created with mode
  * 0700 and refused when somebody else could write to it.
+ *
+ * Root also finds the VMs of the unit vmm-balloon@.service, in its own folder:
+ * those that have no namesake in root's.
  */
 #ifndef CONTROL_RUNTIME_DIR_H
 #define CONTROL_RUNTIME_DIR_H
@@ -22,6 +25,8 @@
 #include "util/fail.h"
 
 #define RUNTIME_NAME_MAX 64 /* bytes of a VM's name with the NUL */
+/* XDG_RUNTIME_DIR of contrib/systemd/vmm-balloon@.service, as root sees it. */
+#define RUNTIME_UNITS_FOLDER "/run/private/vmm-balloon-units/vmm-balloon"
 #define RUNTIME_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
 
 /* What a running VM holds there. Zero-initialise; one VM, one thread. */

@@ -1,10 +1,11 @@
 """The commands on live VMs."""
 
 import os
+import re
 import signal
 import subprocess
 
-from harness import MIB, boot, environment, expect, live_vm, qmp, run, wait_until
+from harness import MIB, SECONDS, Skip, boot, environment, expect, live_vm, qmp, run, wait_until
 
 
 def column(text, name, title):
@@ -46,6 +47,38 @@ def a_silent_vm_costs_little(context):
     finally:
         silent.process.send_signal(signal.SIGCONT)
     expect("does not answer" not in run(context, "list").out, "it answers again")
+
+
+# In a /run of its own. The folder of the units is another user's, as it is where systemd made it.
+UNITS = """
+mount -t tmpfs none /run
+mkdir -p -m 700 /run/private/vmm-balloon-units
+unset XDG_RUNTIME_DIR
+XDG_RUNTIME_DIR=/run/private/vmm-balloon-units "$0" run --name web-1 --memory 64M --balloon size=16M --cmdline mode=follow --serial null 2>/dev/null &
+until XDG_RUNTIME_DIR=/run/private/vmm-balloon-units "$0" balloon web-1 --wait=60 >/dev/null 2>&1; do sleep 0.1; done
+chown -R 65534:65534 /run/private/vmm-balloon-units
+"$0" list --names
+"$0" list web-1 | tail -n 1
+"$0" balloon web-1 20M --wait=60
+"$0" run --name web-1 --memory 64M --cmdline mode=idle --serial null 2>/dev/null &
+until [ "$("$0" list web-1 --json | grep -c '"has-balloon":false')" = 1 ]; do sleep 0.1; done
+echo "both: $("$0" list --names)"
+"$0" stop web-1 --force --wait=0
+"$0" stop web-1
+"$0" list web-1 | tail -n 1 || true
+wait
+"""
+
+
+def root_finds_units(context):
+    """Beside its own VMs, which come first where two have a name."""
+    if os.getuid() != 0:
+        raise Skip("only root sees the units' folder")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", UNITS, context.binary], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
+    lines = done.stdout.splitlines()
+    expect(len(lines) == 5 and lines[0] == "web-1" and lines[3] == "both: web-1", f"{done}")
+    expect(re.search(r"running +64M +16M +16M ", lines[1]) and "has 20M of 64M" in lines[2], f"{done}")
+    expect("is not running" in lines[4], f"{done}")
 
 
 def balloon_moves_memory(context):
@@ -146,6 +179,7 @@ def stop_waits_for_the_end(context):
 
 CASES = [
     list_shows_all,
+    root_finds_units,
     a_silent_vm_costs_little,
     balloon_moves_memory,
     balloon_says_why_it_stalls,
