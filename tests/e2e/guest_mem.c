@@ -9,10 +9,11 @@
  *   mem churn MIB   takes and gives back blocks of many sizes, in waves between little and MIB MiB, until a signal comes.
  *                   Fills each with data of its own and compares every byte before it goes, and at the end. USR1: prints
  *                   "CHECKED MiB intact" and goes on; TERM: does so and ends. A difference ends it at once
+ *   mem lent MIB    counts the balloon's pages in each block of MIB MiB of physical memory, and prints them in a line
  *
- * All but the last print "PAGES pages, HIGH above 4 GiB" when the memory is in
- * use; HIGH counts by physical addresses, as /proc/self/pagemap tells root
- * (Documentation/admin-guide/mm/pagemap.rst).
+ * touch, hold and comb print "PAGES pages, HIGH above 4 GiB" when the memory is
+ * in use. HIGH goes by physical addresses, as /proc/self/pagemap tells root, and
+ * lent by /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst).
  */
 #include <asm/unistd.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ typedef unsigned long u64;
 #define WORDS (PAGE / sizeof(u64))
 #define PFN_MASK ((1UL << 55) - 1)
 #define PFN_4G (1UL << 20)
+#define FLAG_OFFLINE (1UL << 23) /* KPF_OFFLINE of <linux/kernel-page-flags.h>: what the balloon's pages are */
 #define BATCH 512UL
 
 static long call(long number, long a, long b, long c, long d, long e, long f)
@@ -258,6 +260,36 @@ static _Noreturn void run_churn(u64 most_pages)
 	}
 }
 
+/* ---- What is in the balloon ---------------------------------------------- */
+
+/* Of the pages from `first`; 0 where there is none. `*end`: there is no page from there on. */
+static u64 count_lent(long fd, u64 first, u64 pages, int *end)
+{
+	static u64 flags[BATCH];
+	u64 lent = 0;
+	for (u64 done = 0; done < pages && !*end; done += BATCH) {
+		long got = call(__NR_pread64, fd, (long)flags, sizeof flags, (long)((first + done) * sizeof flags[0]), 0, 0);
+		if (got < 0)
+			die("cannot read /proc/kpageflags");
+		*end = got < (long)sizeof flags;
+		for (u64 i = 0; i < (u64)got / sizeof flags[0]; i++)
+			lent += (flags[i] & FLAG_OFFLINE) != 0;
+	}
+	return lent;
+}
+
+static void count_blocks(u64 block_pages)
+{
+	int end = 0;
+	long fd = call(__NR_open, (long)"/proc/kpageflags", O_RDONLY, 0, 0, 0, 0);
+	if (fd < 0)
+		die("cannot open /proc/kpageflags");
+	for (u64 first = 0; !end; first += block_pages) {
+		print_number(count_lent(fd, first, block_pages, &end));
+		print(end ? "\n" : " ");
+	}
+}
+
 static u64 parse(const char *digits)
 {
 	u64 number = 0;
@@ -278,8 +310,14 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 {
 	char **argv = (char **)(stack + 1);
 	if (stack[0] != 3)
-		die("usage: mem touch|hold|comb|churn MIB");
+		die("usage: mem touch|hold|comb|churn|lent MIB");
 	u64 pages = parse(argv[2]) << 8;
+	if (pages == 0)
+		die("MIB is not a number above 0");
+	if (is(argv[1], "lent")) {
+		count_blocks(pages);
+		leave(0);
+	}
 	if (is(argv[1], "churn"))
 		run_churn(pages);
 	if (is(argv[1], "hold"))
@@ -287,7 +325,7 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 	if (is(argv[1], "comb"))
 		hold(map(pages), pages, 2);
 	if (!is(argv[1], "touch"))
-		die("there are touch, hold, comb and churn");
+		die("there are touch, hold, comb, churn and lent");
 	touch(map(pages), pages);
 	leave(0);
 }

@@ -8,9 +8,10 @@ RAM_MEMFD = re.compile(r"/memfd:(vmm-balloon guest RAM|memory-backend-memfd)")
 
 class Mapping:
     def __init__(self, head):
-        addresses, _, _, _, _, *name = head.split(None, 5)
+        addresses, access, _, _, _, *name = head.split(None, 5)
         start, end = (int(address, 16) for address in addresses.split("-"))
         self.size = end - start
+        self.readable = access.startswith("r")
         self.name = name[0].rstrip() if name else ""
         self.fields = {}
 
@@ -32,10 +33,11 @@ def mappings(pid):
 
 
 def is_guest_ram(mapping, ram_bytes):
-    """A memfd is known by its name; private RAM has none, but its size is one of the board's."""
+    """A memfd is known by its name; private RAM has none, but its size is one of the board's. The guards around it are of any
+    size, and nobody reads them."""
     low = min(ram_bytes, LOW_RAM_MAX)
     sizes = {ram_bytes, low, ram_bytes - low}
-    return bool(RAM_MEMFD.match(mapping.name)) or (not mapping.name and mapping.size in sizes)
+    return mapping.readable and (bool(RAM_MEMFD.match(mapping.name)) or (not mapping.name and mapping.size in sizes))
 
 
 def ram_mappings(pid, ram_bytes):
