@@ -3,6 +3,13 @@
  * Each case is named after its rows. Arguments name the suites to run.
  */
 #include "tests/unit/runner.h"
+#include "tests/unit/sanitizers.h"
+
+#ifdef IS_TSAN /* in whose address space 16 TiB do not fit */
+#define LARGE_SUITES(X)
+#else
+#define LARGE_SUITES(X) X(memory)
+#endif
 
 /* clang-format off */
 #define SUITES(X) \
@@ -20,7 +27,7 @@
 	X(bal_pages) \
 	X(bal_stats) \
 	X(lazy) \
-	X(memory) \
+	LARGE_SUITES(X) \
 	X(hos_regs) \
 	X(hos_ring) \
 	X(hos_pages) \

@@ -59,7 +59,7 @@ static bool with_event_idx;
 static unsigned end_round; /* the first one that is not done */
 static unsigned kicks, stranded;
 
-/* What Linux does after publishing: the barrier is in fg_publish(). */
+/* What Linux does after publishing, and a barrier, which fg_publish() is. */
 static bool kick_is_wanted(uint16_t before, uint16_t now)
 {
 	if (!with_event_idx)
@@ -83,7 +83,6 @@ static void publish_and_kick(unsigned me)
 	pthread_mutex_lock(&ring_lock);
 	uint16_t before = fg.q[DEFLATE].avail_idx;
 	fd_post(DEFLATE, (uint16_t)me, me);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	bool kick = kick_is_wanted(before, fg.q[DEFLATE].avail_idx);
 	pthread_mutex_unlock(&ring_lock);
 	if (kick) {

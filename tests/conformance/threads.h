@@ -1,8 +1,8 @@
 /*
  * Threads for the rows that need several: vCPUs that run against each other,
  * against the event loop and against the host's calls. Meant for the thread
- * sanitizer too, in whose address space the suites races, hint_races and hos_races
- * fit (memory does not). A deadlock ends with SIGALRM.
+ * sanitizer too. By design a guest that writes at random races on its own memory,
+ * as in a real VM, and such a case is nothing for it. A deadlock ends with SIGALRM.
  */
 #ifndef TESTS_CONFORMANCE_THREADS_H
 #define TESTS_CONFORMANCE_THREADS_H
@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "tests/unit/sanitizers.h"
 
 /* A suite whose cases are ended by SIGALRM when they take minutes. */
 int threads_suite_init(void);
@@ -45,14 +47,5 @@ void threads_spin(void);
 
 /* How long a random case goes on: ms, or what the environment's CONFORMANCE_SOAK_S says. */
 uint64_t threads_soak_ms(uint64_t ms);
-
-/* By design a random guest races on its own memory, as in a real VM: nothing for the thread sanitizer. */
-#if defined(__SANITIZE_THREAD__)
-#define IS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define IS_TSAN 1
-#endif
-#endif
 
 #endif

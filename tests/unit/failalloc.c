@@ -4,14 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define OTHER_ALLOCATOR 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OTHER_ALLOCATOR 1
-#endif
+#include "tests/unit/sanitizers.h"
 
 #define NEVER (-1)
 
@@ -40,7 +33,8 @@ long failalloc_in_use(void)
 	return plan.in_use;
 }
 
-#ifndef OTHER_ALLOCATOR
+/* Those two bring an allocator of their own. */
+#if !defined(IS_ASAN) && !defined(IS_TSAN)
 
 /* glibc's own entry points, for who replaces the others. */
 void *__libc_malloc(size_t size);

@@ -252,7 +252,7 @@ void fg_desc(struct fakeguest *fg, unsigned i, uint16_t index, uint64_t gpa, uin
 	fg_desc_at(fg, fg->q[i].desc, index, gpa, len, flags, next);
 }
 
-/* Ring words are shared with a device that may run in another thread. */
+/* Ring words are shared with a device that may run in another thread. One order of all stores and loads: what a driver's barriers are for. */
 static uint16_t *ring_word(struct fakeguest *fg, uint64_t gpa)
 {
 	return fakehost_ram(fg->fh, gpa, 2);
@@ -260,7 +260,7 @@ static uint16_t *ring_word(struct fakeguest *fg, uint64_t gpa)
 
 static uint16_t ring_load(struct fakeguest *fg, uint64_t gpa)
 {
-	return le16toh(__atomic_load_n(ring_word(fg, gpa), __ATOMIC_ACQUIRE));
+	return le16toh(__atomic_load_n(ring_word(fg, gpa), __ATOMIC_SEQ_CST));
 }
 
 static void ring_store(struct fakeguest *fg, uint64_t gpa, uint16_t value)
