@@ -10,6 +10,11 @@
 #include "parser/spec_marks.h"
 #include "parser/spec_tree_errors.h"
 
+/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* A map or a list that is not closed yet. */
 struct open_node {
 	struct spec_node *node;

@@ -9,6 +9,11 @@
 #include "parser/loader.h"
 #include "parser/value.h"
 
+/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 struct assign loader_section(struct loader *loader, enum section_index section, bool is_flag)
 {
 	return (struct assign){

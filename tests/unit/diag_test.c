@@ -1,6 +1,7 @@
 #include "parser/diag.h"
 
 #include <CUnit/CUnit.h>
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,7 @@ static void copies_all_text(void)
 {
 	char name[] = "a", line[] = "xyz", hint[] = "h";
 	struct diag_source *source = malloc(sizeof *source);
+	assert(source);
 	*source = source_of(name, line);
 	begin();
 	diag_add(list, DIAG_ERROR, span(source, 0, 1), hint, "%s", line);

@@ -1,6 +1,7 @@
 #include "parser/keyval.h"
 
 #include <CUnit/CUnit.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,7 @@ static void keys_are_exact(void)
 static void bounds_its_length(void)
 {
 	char *text = malloc(KEYVAL_MAX_LEN + 2);
+	assert(text);
 	memset(text, 'x', KEYVAL_MAX_LEN + 1);
 	text[KEYVAL_MAX_LEN + 1] = '\0';
 	reads(text, "!1");

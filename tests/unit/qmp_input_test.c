@@ -1,6 +1,7 @@
 #include "control/qmp_input.h"
 
 #include <CUnit/CUnit.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ static void feed(const char *bytes, size_t len, size_t piece, char *result)
 		for (size_t used, done = 0; done < n; done += used) {
 			const char *why = NULL;
 			char *copy = malloc(n - done); /* so that a read past the end shows */
+			assert(copy);
 			memcpy(copy, bytes + i + done, n - done);
 			enum qmp_input_result got = qmp_input_feed(&input, copy, n - done, &used, &why);
 			free(copy);
@@ -114,6 +116,7 @@ static void too_long_is_reported_once_at_the_end(void)
 	char *text = malloc(len);
 	char result[64];
 
+	assert(text);
 	memset(text, ' ', len);
 	put(text, "{\"a\":\"");
 	put(text + len - 4, "\"}[]");
@@ -129,6 +132,7 @@ static void longest_message_fits(void)
 {
 	char *text = malloc(QMP_MAX_MESSAGE), *result = malloc(QMP_MAX_MESSAGE + 100);
 
+	assert(text && result);
 	memset(text, ' ', QMP_MAX_MESSAGE);
 	text[0] = '[';
 	text[QMP_MAX_MESSAGE - 1] = ']';

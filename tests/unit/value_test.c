@@ -1,6 +1,7 @@
 #include "parser/value.h"
 
 #include <CUnit/CUnit.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +213,7 @@ static void texts(void)
 	CU_ASSERT_EQUAL(parse(&path_prop, "a/b", &text), 0);
 	CU_ASSERT_STRING_EQUAL(text, "a/b");
 	char *path = malloc(VALUE_PATH_MAX + 2);
+	assert(path);
 	memset(path, 'p', VALUE_PATH_MAX + 1);
 	path[VALUE_PATH_MAX + 1] = '\0';
 	CU_ASSERT_EQUAL(parse(&path_prop, path, &text), -EINVAL);

@@ -1,6 +1,7 @@
 #include "parser/spec_tree.h"
 
 #include <CUnit/CUnit.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +39,14 @@ static char *tree_of(const char *text, size_t len)
 	/* Exactly as long as it is, so that a sanitizer sees what reads on. */
 	char *copy = malloc(len ? len : 1), *written;
 	size_t written_len;
+	assert(copy);
 	memcpy(copy, text, len);
 	struct diag_source source = {.name = "s", .text = copy, .len = len, .syntax = DIAG_YAML};
 	struct diag_list *diags = diag_list_create();
 	struct spec_tree tree;
 	struct diag_view view;
 	FILE *out = open_memstream(&written, &written_len);
+	assert(out);
 	int error = spec_tree_init(&tree, &source, diags);
 	CU_ASSERT_TRUE(error == 0 || (error == -EINVAL && diag_error_count(diags) > 0));
 	if (error == 0 && tree.root)
