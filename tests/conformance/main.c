@@ -37,7 +37,8 @@
 	X(hos_pci) \
 	X(races) \
 	X(hint_races) \
-	X(hos_races)
+	X(hos_races) \
+	X(vcpus)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct test_suite name##_suite;
