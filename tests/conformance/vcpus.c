@@ -129,7 +129,7 @@ static void hos_14_19_82(void)
 		for (unsigned q = 0; q < FG_N_QUEUES; q++)
 			switch_on(q, i);
 		fg_status_write(&fg, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK | (i % 32 == 31 ? S_SUSPEND : 0));
-		fakehost_advance(fg.fh, 10);
+		fakehost_advance(fg.fh, i % 4 ? 10 : 2000); /* pieces of huge pages wait 10 ms, statistics and a stall seconds */
 		usleep(500);
 		pages = fd_counters(BALLOON_Q_INFLATE).pages;
 	}
