@@ -271,25 +271,28 @@ static void timer_cancel(struct host *host, struct host_timer *timer)
 	pthread_mutex_unlock(&fh->lock);
 }
 
-static struct host_timer *take_due(struct fakehost *fh, uint64_t until_ms)
+/* It may be armed anew at once: its deadline is read while it cannot be. */
+static struct host_timer *take_due(struct fakehost *fh, uint64_t until_ms, uint64_t *deadline_ms)
 {
 	pthread_mutex_lock(&fh->lock);
 	struct host_timer *due = NULL;
 	for (struct host_timer *t = fh->timers; t; t = t->next)
 		if (t->deadline_ms <= until_ms && (!due || t->deadline_ms < due->deadline_ms))
 			due = t;
-	if (due)
+	if (due) {
+		*deadline_ms = due->deadline_ms;
 		unlink_timer(fh, due);
+	}
 	pthread_mutex_unlock(&fh->lock);
 	return due;
 }
 
 void fakehost_advance(struct fakehost *fh, uint64_t ms)
 {
-	uint64_t until_ms = fh->now_ms + ms;
-	for (struct host_timer *due; (due = take_due(fh, until_ms));) {
-		if (due->deadline_ms > fh->now_ms)
-			__atomic_store_n(&fh->now_ms, due->deadline_ms, __ATOMIC_RELAXED);
+	uint64_t until_ms = fh->now_ms + ms, deadline_ms;
+	for (struct host_timer *due; (due = take_due(fh, until_ms, &deadline_ms));) {
+		if (deadline_ms > fh->now_ms)
+			__atomic_store_n(&fh->now_ms, deadline_ms, __ATOMIC_RELAXED);
 		due->fn(due->opaque);
 	}
 	__atomic_store_n(&fh->now_ms, until_ms, __ATOMIC_RELAXED);
