@@ -173,7 +173,7 @@ static void destroy(struct device *dev)
 {
 	struct balloon *b = balloon_of(dev);
 	vpci_finish(&b->vpci);
-	balloon_hint_forget(b);
+	balloon_hint_finish(b);
 	dev->host->ops->timer_cancel(dev->host, &b->stats_timer);
 	dev->host->ops->timer_cancel(dev->host, &b->stall_timer);
 	pthread_mutex_destroy(&b->view.lock);

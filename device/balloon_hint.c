@@ -63,9 +63,17 @@ static void end_run(struct balloon *b, enum balloon_hint_phase phase)
 	b->hint.duration_ms = host->ops->now_ms(host) - b->hint_begin_ms;
 	b->hint_pending_bytes = 0;
 	page_ranges_clear(&b->hint_batch);
-	host->ops->watch_writes(host, false);
 	host->ops->timer_cancel(host, &b->hint_timer);
 	balloon_tell(b, HOST_EVENT_BALLOON_HINTED, b->hint.discarded_bytes);
+}
+
+/* On the event-loop thread, unlike the end of a run, which a driver's reset brings about on a vCPU's. */
+static void end_watch(struct balloon *b)
+{
+	if (b->hint_is_watched && !is_running(b)) {
+		b->dev.host->ops->watch_writes(b->dev.host, false);
+		b->hint_is_watched = false;
+	}
 }
 
 /* No id comes twice before all others came: a late STOP or page of an old run belongs to no new one. */
@@ -85,6 +93,7 @@ int balloon_hint_begin(struct balloon *b)
 	if (err)
 		return err;
 	b->hint = (struct balloon_hint_run){.phase = BALLOON_HINT_RUNNING, .id = next_id(b->hint.id), .runs = b->hint.runs + 1};
+	b->hint_is_watched = true;
 	b->hint_begin_ms = host->ops->now_ms(host);
 	b->hint_is_over = b->hint_timed_out = false;
 	b->hint_last_cmd = CMD_STOP;
@@ -172,6 +181,7 @@ static void on_hint_work(void *opaque)
 			show(b, CMD_DONE);
 		}
 	}
+	end_watch(b);
 	balloon_publish(b);
 	pthread_mutex_unlock(&b->dev.lock);
 }
@@ -277,6 +287,14 @@ void balloon_hint_init(struct balloon *b)
 void balloon_hint_forget(struct balloon *b)
 {
 	b->hint_cmd = b->hint_last_cmd = CMD_STOP;
-	if (is_running(b))
+	if (is_running(b)) {
 		end_run(b, BALLOON_HINT_ABORTED);
+		look_at_hints(b); /* of which there are none: to end the watch */
+	}
+}
+
+void balloon_hint_finish(struct balloon *b)
+{
+	balloon_hint_forget(b);
+	end_watch(b);
 }

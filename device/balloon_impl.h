@@ -93,6 +93,7 @@ struct balloon {
 	uint32_t hint_last_cmd; /* the last one that came from the driver: pages belong to it */
 	bool hint_is_over;	/* the driver sent its last hint, or is given up */
 	bool hint_timed_out;
+	bool hint_is_watched; /* the host notes what the guest writes: for this run, or for one that is over */
 	uint64_t hint_begin_ms;
 	uint64_t hint_pending_bytes; /* in hint_batch */
 	struct page_ranges hint_batch;
@@ -175,7 +176,8 @@ void balloon_lazy_flush(struct balloon *b); /* all that waits goes now */
 /* balloon_hint.c */
 void balloon_hint_init(struct balloon *b);
 void balloon_hint_forget(struct balloon *b); /* the driver is gone */
-int balloon_hint_begin(struct balloon *b);   /* as balloon_hint_start() */
+void balloon_hint_finish(struct balloon *b);
+int balloon_hint_begin(struct balloon *b); /* as balloon_hint_start() */
 
 /* balloon_stats.c */
 void balloon_stats_init(struct balloon *b, uint64_t interval_s);

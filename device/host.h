@@ -166,8 +166,9 @@ struct host_ops {
 	/*
 	 * Begins to note which pages the guest writes, all of RAM, or ends it and
 	 * forgets them. Every write that a vCPU makes after the return of
-	 * watch_writes(true) is noted. 0, or -errno: it is not watched then. Ending
-	 * what has not begun is fine; beginning twice begins anew.
+	 * watch_writes(true) is noted. 0, or -errno: it is not watched then.
+	 * Beginning twice begins anew. Ending is for the event-loop thread alone,
+	 * and fine if nothing has begun.
 	 */
 	int (*watch_writes)(struct host *host, bool on);
 

@@ -68,15 +68,14 @@ static const struct rule rules[] = {
 	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_IRQ_LINE)}},
 	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_SIGNAL_MSI)}},
 
-	/* A guest whose driver goes away in the middle of a hinting run ends the watch over its writes. */
-	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_SET_USER_MEMORY_REGION)}},
 	/* The report on a vCPU that died. */
 	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_GET_REGS)}},
 	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_GET_SREGS)}},
 	{SYS_ioctl, VCPU, 1, {LOW_IS(1, KVM_TRANSLATE)}},
 
-	/* A reset makes a VM anew. */
+	/* A reset makes a VM anew; memory slots also change when a hinting run begins and ends. */
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_CREATE_VM)}},
+	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_SET_USER_MEMORY_REGION)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_CHECK_EXTENSION)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_GET_SUPPORTED_CPUID)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_SET_IDENTITY_MAP_ADDR)}},

@@ -5,8 +5,8 @@
  * memory it does not see.
  *
  * While it is on, KVM maps guest memory by 4 KiB pages as they are written, so
- * it is for short whiles. Any thread, but write_watch_discard() with all vCPUs
- * held.
+ * it is for short whiles. Any thread, unless a function says otherwise, but
+ * write_watch_discard() with all vCPUs held.
  */
 #ifndef KVM_WRITE_WATCH_H
 #define KVM_WRITE_WATCH_H
@@ -33,7 +33,7 @@ void write_watch_finish(struct write_watch *watch);
 /* vm_fd: KVM's VM, whose memory slot i is region i. Starting twice starts anew. 0 or -errno: it is off then. */
 int write_watch_start(struct write_watch *watch, int vm_fd);
 
-/* vm_fd -1: the VM that it was started on is gone. Stopping twice is fine. */
+/* vm_fd -1: the VM that it was started on is gone. Stopping twice is fine. A vCPU's thread may not: its sandbox bars the call. */
 void write_watch_stop(struct write_watch *watch, int vm_fd);
 
 /* The host's discard_unwritten op (device/host.h). */

@@ -105,6 +105,7 @@ static void cfg_05(void)
 	fg_status_write(&fg, 0);
 	CU_ASSERT_EQUAL(fd_state()->stats[4], BALLOON_STAT_UNSET);
 	CU_ASSERT_EQUAL(fg_dc(&fg, DC_CMD_ID), 0);
+	fakehost_run_work(fg.fh);
 	CU_ASSERT_FALSE(fg.fh->watching);
 	CU_ASSERT_EQUAL(fd_state()->actual_bytes, 0);
 	CU_ASSERT_EQUAL(fg_dc(&fg, DC_ACTUAL), 0);

@@ -359,8 +359,9 @@ static void check_state(struct fuzz_machine *m)
 	fuzz_expect(state->driver_ok || !(state->status & S_NEEDS_RESET), "NEEDS_RESET without a driver");
 	fuzz_expect(state->suspended == !!(state->status & S_SUSPEND) && !(state->suspended && state->driver_ok), "suspended, or not");
 	fuzz_expect(state->held_bytes <= 2 * FUZZ_REGION_LEN && state->held_bytes % 4096 == 0, "more is held than there is");
-	fuzz_expect(m->is_watching == (state->hint.phase == BALLOON_HINT_RUNNING) && !m->is_holding,
-		    "writes are watched without a run, or the other way round");
+	bool is_running = state->hint.phase == BALLOON_HINT_RUNNING;
+	fuzz_expect(m->is_watching ? is_running || m->fg.fh->work : !is_running, "writes are watched without a run, or the other way round");
+	fuzz_expect(!m->is_holding, "vCPUs are held after a discard");
 	fuzz_expect(state->hint.discarded_bytes + state->hint.written_bytes + state->hint.failed_bytes <= state->hint.hinted_bytes,
 		    "more hints were looked at than came");
 	fuzz_expect(state->target_bytes < 2 * FUZZ_REGION_LEN, "the target is more than RAM");

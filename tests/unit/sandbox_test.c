@@ -245,7 +245,7 @@ static const struct action actions[] = {
 	{"set a vCPU's registers", ON_BUT_LOOP, SYS_ioctl, {0, KVM_SET_REGS, 0}},
 	{"look at the dirty log", ON_BUT_LOOP, SYS_ioctl, {0, KVM_GET_DIRTY_LOG, 0}},
 	{"run a vCPU", ON_LOADER, SYS_ioctl, {0, KVM_RUN, 0}},
-	{"map memory into a VM", ON_LOADER, SYS_ioctl, {0, KVM_SET_USER_MEMORY_REGION, 0}},
+	{"map memory into a VM", ON_BUT_LOOP, SYS_ioctl, {0, KVM_SET_USER_MEMORY_REGION, 0}},
 	{"raise an interrupt", ON_LOADER, SYS_ioctl, {0, KVM_IRQ_LINE, 0}},
 };
 
