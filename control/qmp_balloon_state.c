@@ -2,11 +2,31 @@
 #include "control/qmp_balloon_state.h"
 
 #include <linux/virtio_balloon.h>
+#include <stddef.h>
 #include <stdio.h>
 
 uint64_t qmp_left_bytes(uint64_t ram_bytes, uint64_t balloon_bytes)
 {
 	return balloon_bytes < ram_bytes ? ram_bytes - balloon_bytes : 0;
+}
+
+/* ---- Counters -------------------------------------------------------- */
+
+/* A uint64_t of a struct; a field of another type does not compile. */
+struct counter {
+	const char *key;
+	size_t offset;
+};
+
+#define COUNTER(owner, key, field)                                                                    \
+	{                                                                                             \
+		(key), _Generic(((struct owner *)0)->field, uint64_t : offsetof(struct owner, field)) \
+	}
+
+static void put_counters(struct json_out *out, const struct counter *counters, size_t n, const void *owner)
+{
+	for (size_t i = 0; i < n; i++)
+		json_out_member_u64(out, counters[i].key, *(const uint64_t *)(const void *)((const char *)owner + counters[i].offset));
 }
 
 /* ---- Statistics ------------------------------------------------------ */
@@ -88,6 +108,17 @@ static void put_faults(struct json_out *out, const struct balloon_queue_counters
 	json_out_close(out, '}');
 }
 
+static const struct counter queue_counters[] = {
+	COUNTER(balloon_queue_counters, "buffers", buffers),
+	COUNTER(balloon_queue_counters, "pages", pages),
+	COUNTER(balloon_queue_counters, "ranges", ranges),
+	COUNTER(balloon_queue_counters, "discarded-bytes", discarded_bytes),
+	COUNTER(balloon_queue_counters, "failed-bytes", failed_bytes),
+	COUNTER(balloon_queue_counters, "written-bytes", written_bytes),
+	COUNTER(balloon_queue_counters, "bad-pages", bad_pages),
+	COUNTER(balloon_queue_counters, "bad-buffers", bad_buffers),
+};
+
 static void put_queues(struct json_out *out, const struct balloon_state *state)
 {
 	static const char *const names[BALLOON_N_QUEUES] = {
@@ -101,14 +132,7 @@ static void put_queues(struct json_out *out, const struct balloon_state *state)
 		const struct balloon_queue_counters *queue = &state->queues[i];
 		json_out_key(out, names[i]);
 		json_out_open(out, '{');
-		json_out_member_u64(out, "buffers", queue->buffers);
-		json_out_member_u64(out, "pages", queue->pages);
-		json_out_member_u64(out, "ranges", queue->ranges);
-		json_out_member_u64(out, "discarded-bytes", queue->discarded_bytes);
-		json_out_member_u64(out, "failed-bytes", queue->failed_bytes);
-		json_out_member_u64(out, "written-bytes", queue->written_bytes);
-		json_out_member_u64(out, "bad-pages", queue->bad_pages);
-		json_out_member_u64(out, "bad-buffers", queue->bad_buffers);
+		put_counters(out, queue_counters, sizeof queue_counters / sizeof queue_counters[0], queue);
 		put_faults(out, queue);
 		json_out_close(out, '}');
 	}
@@ -150,20 +174,24 @@ static void put_memory(struct json_out *out, const struct machine *machine, cons
 	json_out_member_u64(out, "held-bytes", state->held_bytes);
 }
 
+static const struct counter hint_counters[] = {
+	COUNTER(balloon_hint_run, "runs", runs),
+	COUNTER(balloon_hint_run, "hinted", hinted_bytes),
+	COUNTER(balloon_hint_run, "discarded", discarded_bytes),
+	COUNTER(balloon_hint_run, "written", written_bytes),
+	COUNTER(balloon_hint_run, "failed", failed_bytes),
+	COUNTER(balloon_hint_run, "duration-ms", duration_ms),
+	COUNTER(balloon_hint_run, "holds", holds),
+	COUNTER(balloon_hint_run, "longest-hold-us", longest_hold_us),
+};
+
 static void put_hint(struct json_out *out, const struct balloon_hint_run *run)
 {
 	json_out_key(out, "hint");
 	json_out_open(out, '{');
 	json_out_member_string(out, "phase", balloon_hint_phase_name(run->phase));
 	json_out_member_u64(out, "id", run->id);
-	json_out_member_u64(out, "runs", run->runs);
-	json_out_member_u64(out, "hinted", run->hinted_bytes);
-	json_out_member_u64(out, "discarded", run->discarded_bytes);
-	json_out_member_u64(out, "written", run->written_bytes);
-	json_out_member_u64(out, "failed", run->failed_bytes);
-	json_out_member_u64(out, "duration-ms", run->duration_ms);
-	json_out_member_u64(out, "holds", run->holds);
-	json_out_member_u64(out, "longest-hold-us", run->longest_hold_us);
+	put_counters(out, hint_counters, sizeof hint_counters / sizeof hint_counters[0], run);
 	json_out_close(out, '}');
 }
 
