@@ -264,10 +264,14 @@ static int set_and_wait(const struct request *request, struct vm_state *state)
 	return status;
 }
 
-static int serve(const struct request *request)
+static int serve(const struct client_vm *vm, void *opaque)
 {
+	struct request *request = opaque;
 	struct vm_state state;
 
+	request->name = vm->name;
+	request->client = vm->client;
+	request->size = vm->n_words > 0 ? vm->words[0] : NULL;
 	if (!query(request, &state))
 		return COMMAND_FAILED;
 	if (!state.has_balloon) {
@@ -297,16 +301,6 @@ int cmd_balloon(int argc, char **argv)
 		.max_words = 1,
 		.options = options,
 	};
-	struct client_args args;
-	int status;
 
-	if (!client_parse(&usage, argc, argv, &args, &status))
-		return status;
-	request.name = args.vm;
-	request.size = args.n_words > 0 ? args.words[0] : NULL;
-	if (!client_connect(request.name, &request.client))
-		return COMMAND_FAILED;
-	status = serve(&request);
-	qmp_client_close(request.client);
-	return status;
+	return client_run(&usage, argc, argv, serve, &request);
 }

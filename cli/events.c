@@ -31,30 +31,29 @@ static bool print_event(const char *line)
 	return fflush(stdout) == 0;
 }
 
+static int print_events(const struct client_vm *vm, void *opaque)
+{
+	const char *line;
+	struct fail why;
+	int status = COMMAND_OK, ret;
+
+	(void)opaque;
+	while ((ret = qmp_client_event(vm->client, -1, &line, &why)) == 0 && status == COMMAND_OK)
+		if (!print_event(line))
+			status = COMMAND_FAILED;
+	if (ret < 0 && ret != -ECONNRESET) {
+		client_complain(vm->name, &why);
+		status = COMMAND_FAILED;
+	}
+	return status;
+}
+
 int cmd_events(int argc, char **argv)
 {
 	static const struct client_usage usage = {
 		.arguments = "NAME",
 		.about = "Prints the events of the VM NAME until it ends, each as one JSON object a line.\n",
 	};
-	struct client_args args;
-	struct qmp_client *client;
-	const char *line;
-	struct fail why;
-	int status, ret;
 
-	if (!client_parse(&usage, argc, argv, &args, &status))
-		return status;
-	if (!client_connect(args.vm, &client))
-		return COMMAND_FAILED;
-	status = COMMAND_OK;
-	while ((ret = qmp_client_event(client, -1, &line, &why)) == 0 && status == COMMAND_OK)
-		if (!print_event(line))
-			status = COMMAND_FAILED;
-	if (ret < 0 && ret != -ECONNRESET) {
-		client_complain(args.vm, &why);
-		status = COMMAND_FAILED;
-	}
-	qmp_client_close(client);
-	return status;
+	return client_run(&usage, argc, argv, print_events, NULL);
 }

@@ -118,10 +118,13 @@ static bool show_json(const struct request *request, const struct run *run)
 	return client_print_json(&out);
 }
 
-static int serve(const struct request *request)
+static int serve(const struct client_vm *vm, void *opaque)
 {
+	struct request *request = opaque;
 	struct run run;
 
+	request->name = vm->name;
+	request->client = vm->client;
 	if (!start(request))
 		return COMMAND_FAILED;
 	int status = wait_for_end(request, &run);
@@ -148,15 +151,6 @@ int cmd_hint(int argc, char **argv)
 			 "Exit status 4: the guest took longer.\n",
 		.options = options,
 	};
-	struct client_args args;
-	int status;
 
-	if (!client_parse(&usage, argc, argv, &args, &status))
-		return status;
-	request.name = args.vm;
-	if (!client_connect(request.name, &request.client))
-		return COMMAND_FAILED;
-	status = serve(&request);
-	qmp_client_close(request.client);
-	return status;
+	return client_run(&usage, argc, argv, serve, &request);
 }

@@ -174,6 +174,15 @@ static int show(struct request *request)
 	return good ? COMMAND_OK : COMMAND_FAILED;
 }
 
+static int serve(const struct client_vm *vm, void *opaque)
+{
+	struct request *request = opaque;
+
+	request->name = vm->name;
+	request->client = vm->client;
+	return find_balloon(request) ? show(request) : COMMAND_FAILED;
+}
+
 int cmd_stats(int argc, char **argv)
 {
 	struct request request = {.watch_s = 1};
@@ -189,15 +198,6 @@ int cmd_stats(int argc, char **argv)
 			 "shown, and when they are from.\n",
 		.options = options,
 	};
-	struct client_args args;
-	int status;
 
-	if (!client_parse(&usage, argc, argv, &args, &status))
-		return status;
-	request.name = args.vm;
-	if (!client_connect(request.name, &request.client))
-		return COMMAND_FAILED;
-	status = find_balloon(&request) ? show(&request) : COMMAND_FAILED;
-	qmp_client_close(request.client);
-	return status;
+	return client_run(&usage, argc, argv, serve, &request);
 }

@@ -47,17 +47,25 @@ static int wait_for_end(const char *name, const char *path, struct qmp_client *c
 	return ret;
 }
 
-static int stop(const char *name, struct qmp_client *client, uint64_t wait_s, bool force)
+struct request {
+	uint64_t wait_s;
+	bool force;
+};
+
+static int stop(const struct client_vm *vm, void *opaque)
 {
+	const struct request *request = opaque;
+	const char *name = vm->name;
+	struct qmp_client *client = vm->client;
 	char path[RUNTIME_PATH_MAX] = "";
 	struct fail why;
 
 	runtime_dir_find(name, path, NULL);
 	if (!client_call(name, client, "system_powerdown", NULL, NULL))
 		return COMMAND_FAILED;
-	int ret = wait_for_end(name, path, client, (int64_t)wait_s * 1000, &why);
-	if (ret == -ETIMEDOUT && !force) {
-		log_line(LOG_LEVEL_ERROR, name, "the guest does not power off within %" PRIu64 " s; --force ends it all the same", wait_s);
+	int ret = wait_for_end(name, path, client, (int64_t)request->wait_s * 1000, &why);
+	if (ret == -ETIMEDOUT && !request->force) {
+		log_line(LOG_LEVEL_ERROR, name, "the guest does not power off within %" PRIu64 " s; --force ends it all the same", request->wait_s);
 		return COMMAND_TIMED_OUT;
 	}
 	if (ret == -ETIMEDOUT) {
@@ -75,11 +83,10 @@ static int stop(const char *name, struct qmp_client *client, uint64_t wait_s, bo
 
 int cmd_stop(int argc, char **argv)
 {
-	bool force = false;
-	uint64_t wait_s = BUTTON_S;
+	struct request request = {.wait_s = BUTTON_S};
 	const struct client_option options[] = {
-		{.name = "--force", .given = &force, .help = "end the VM when the guest has not powered off by then"},
-		{.name = "--wait", .seconds = &wait_s, .help = "how long the guest has for it, 30 s unless told"},
+		{.name = "--force", .given = &request.force, .help = "end the VM when the guest has not powered off by then"},
+		{.name = "--wait", .seconds = &request.wait_s, .help = "how long the guest has for it, 30 s unless told"},
 		{.name = NULL},
 	};
 	const struct client_usage usage = {
@@ -88,15 +95,6 @@ int cmd_stop(int argc, char **argv)
 			 "Exit status 4: it did not end in time.\n",
 		.options = options,
 	};
-	struct client_args args;
-	struct qmp_client *client;
-	int status;
 
-	if (!client_parse(&usage, argc, argv, &args, &status))
-		return status;
-	if (!client_connect(args.vm, &client))
-		return COMMAND_FAILED;
-	status = stop(args.vm, client, wait_s, force);
-	qmp_client_close(client);
-	return status;
+	return client_run(&usage, argc, argv, stop, &request);
 }

@@ -1,5 +1,6 @@
 #include "cli/vm_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -184,7 +185,8 @@ void client_complain(const char *name, const struct fail *why)
 		log_line(LOG_LEVEL_ERROR, name, "%s", why->text);
 }
 
-bool client_connect(const char *name, struct qmp_client **client)
+/* To the VM called `name`, or to the socket when it is a path. False when that failed and was said. */
+static bool connect_to(const char *name, struct qmp_client **client)
 {
 	char path[RUNTIME_PATH_MAX];
 	struct fail why;
@@ -197,6 +199,23 @@ bool client_connect(const char *name, struct qmp_client **client)
 	else if (ret < 0)
 		client_complain(name, &why);
 	return ret == 0;
+}
+
+int client_run(const struct client_usage *usage, int argc, char **argv, int (*serve)(const struct client_vm *vm, void *opaque), void *opaque)
+{
+	struct client_args args;
+	struct client_vm vm;
+	int status;
+
+	if (!client_parse(usage, argc, argv, &args, &status))
+		return status;
+	assert(args.vm);
+	vm = (struct client_vm){.name = args.vm, .words = args.words, .n_words = args.n_words};
+	if (!connect_to(vm.name, &vm.client))
+		return COMMAND_FAILED;
+	status = serve(&vm, opaque);
+	qmp_client_close(vm.client);
+	return status;
 }
 
 bool client_call(const char *name, struct qmp_client *client, const char *command, json_t *args, json_t **result)

@@ -51,8 +51,19 @@ struct client_args {
  */
 bool client_parse(const struct client_usage *usage, int argc, char **argv, struct client_args *args, int *status);
 
-/* Connects to the VM called `name`, or to the socket when it is a path. False when that failed and was said. */
-bool client_connect(const char *name, struct qmp_client **client);
+/* The VM that a subcommand is about. */
+struct client_vm {
+	const char *name; /* or the path of its socket */
+	struct qmp_client *client;
+	char **words; /* those after the name */
+	size_t n_words;
+};
+
+/*
+ * All of a subcommand that takes one VM: parses, connects, calls `serve`, hangs
+ * up. Returns the exit status, which is serve's once there is a connection.
+ */
+int client_run(const struct client_usage *usage, int argc, char **argv, int (*serve)(const struct client_vm *vm, void *opaque), void *opaque);
 
 /* Runs a command; false when that failed and was said. */
 bool client_call(const char *name, struct qmp_client *client, const char *command, json_t *args, json_t **result);
