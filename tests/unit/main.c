@@ -41,7 +41,11 @@
 	X(runtime_dir) \
 	X(json_out) \
 	X(qmp_input) \
-	X(qmp_server) \
+	X(qmp_protocol) \
+	X(qmp_machine) \
+	X(qmp_balloon) \
+	X(qmp_events) \
+	X(qmp_clients) \
 	X(memory) \
 	X(discard) \
 	X(doctor) \
