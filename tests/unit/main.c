@@ -15,6 +15,8 @@
 	X(vm_options) \
 	X(log) \
 	X(serial) \
+	X(serial_output) \
+	X(serial_input) \
 	X(acpi_pm) \
 	X(pvpanic) \
 	X(kbd_reset) \
@@ -58,6 +60,7 @@
 	X(boot_vcpu) \
 	X(cpuid) \
 	X(sandbox) \
+	X(sandbox_refusals) \
 	X(jail) \
 	X(client) \
 	X(vm_client) \
