@@ -3,13 +3,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "device/balloon_impl.h"
+#include "tests/fuzz/digest.h"
 #include "tests/fuzz/driver.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -21,119 +19,11 @@
 /* The first byte, but for the machine's kind, when the checks are to be thorough; no number that mutations are fond of. */
 #define THOROUGH 0x2A
 
-static uint8_t *window;				      /* guest memory */
-static _Alignas(8) uint8_t expected[FUZZ_WINDOW_LEN]; /* guest memory, but for what the device wrote to its rings */
-static uint8_t at_power_on[FUZZ_WINDOW_LEN];
 static struct fuzz_machine *current;
 
-/* Which parts of memory were written since power-on, a bit for each. */
-#define N_PARTS 64
-#define PART_LEN (FUZZ_WINDOW_LEN / N_PARTS)
-static uint64_t touched;
-
-/* What the host was asked for before the input, where that is counted from the machine's creation on. */
-static struct {
-	struct fakehost fh;
-	struct balloon_state state;
-} before;
 static bool wants_digest;
-static uint64_t digest;
 
-/* ---- The input ------------------------------------------------------- */
-
-uint8_t fuzz_u8(struct fuzz_input *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->at++;
-}
-
-uint16_t fuzz_u16(struct fuzz_input *in)
-{
-	uint16_t low = fuzz_u8(in);
-	return low | (uint16_t)(fuzz_u8(in) << 8);
-}
-
-uint32_t fuzz_u32(struct fuzz_input *in)
-{
-	uint32_t low = fuzz_u16(in);
-	return low | (uint32_t)fuzz_u16(in) << 16;
-}
-
-uint64_t fuzz_u64(struct fuzz_input *in)
-{
-	uint64_t low = fuzz_u32(in);
-	return low | (uint64_t)fuzz_u32(in) << 32;
-}
-
-void fuzz_expect(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz: %s\n", what);
-	abort();
-}
-
-/* ---- Guest memory ---------------------------------------------------- */
-
-/* Calls for each piece of [gpa, gpa + len) as it lies in the window. */
-#define FOR_EACH_PIECE(gpa, len, offset, n)                                                                           \
-	for (uint64_t offset = (gpa) % FUZZ_WINDOW_LEN, left_ = (len) < FUZZ_WINDOW_LEN ? (len) : FUZZ_WINDOW_LEN, n; \
-	     n = FUZZ_WINDOW_LEN - offset < left_ ? FUZZ_WINDOW_LEN - offset : left_, left_; left_ -= n, offset = 0)
-
-static void touch(uint64_t offset, uint64_t len)
-{
-	for (uint64_t part = offset / PART_LEN; len && part <= (offset + len - 1) / PART_LEN; part++)
-		touched |= 1ULL << part;
-}
-
-/* As memcpy() to both, for which the sanitizer would look at the shadow of all of it first. */
-__attribute__((no_sanitize("address", "undefined"))) static void store(size_t at, const uint8_t *from, size_t len)
-{
-	uint8_t *restrict is = window + at, *restrict should = expected + at;
-	for (size_t i = 0; i < len; i++)
-		is[i] = should[i] = from[i];
-}
-
-static void memory_to_power_on(void)
-{
-	for (; touched; touched &= touched - 1) {
-		size_t at = (size_t)__builtin_ctzll(touched) * PART_LEN;
-		store(at, at_power_on + at, PART_LEN);
-	}
-}
-
-void fuzz_ram_write(uint64_t gpa, const void *bytes, size_t len)
-{
-	const uint8_t *from = bytes;
-	FOR_EACH_PIECE(gpa, len, offset, n)
-	{
-		touch(offset, n);
-		store(offset, from, n);
-		from += n;
-	}
-}
-
-static void zero(uint64_t gpa, uint64_t len)
-{
-	FOR_EACH_PIECE(gpa, len, offset, n)
-	{
-		touch(offset, n);
-		memset(window + offset, 0, n);
-		memset(expected + offset, 0, n);
-	}
-}
-
-/* What is in the ring now was the device's to write. */
-static void accept_ring(const struct fuzz_ring *ring)
-{
-	FOR_EACH_PIECE(ring->gpa, ring->len, offset, n)
-	{
-		touch(offset, n);
-		memcpy(expected + offset, window + offset, n);
-	}
-}
+/* ---- Rings ----------------------------------------------------------- */
 
 /* Where a queue's used ring is; len 0 when it has none. */
 static struct fuzz_ring used_ring(const struct gmem *gmem, const struct virtq *vq)
@@ -162,52 +52,16 @@ void fuzz_machine_step(struct fuzz_machine *m)
 		struct fuzz_ring ring = used_ring(&m->fg.fh->host.gmem, vq);
 		if (ring.gpa == m->used[i].gpa && ring.len == m->used[i].len)
 			continue;
-		accept_ring(&m->used[i]);
+		fuzz_memory_accept(&m->used[i]);
 		m->used[i] = ring;
 	}
-}
-
-/* As memcmp(), likewise. */
-__attribute__((no_sanitize("address", "undefined"))) static bool is_as_expected(void)
-{
-	const uint64_t *is = (const uint64_t *)(const void *)window, *should = (const uint64_t *)(const void *)expected;
-	uint64_t differing = 0;
-	for (size_t i = 0; i < FUZZ_WINDOW_LEN / sizeof *is; i++)
-		differing |= is[i] ^ should[i];
-	return !differing;
 }
 
 static void check_memory(struct fuzz_machine *m)
 {
 	for (unsigned i = 0; i < FG_N_QUEUES; i++)
-		accept_ring(&m->used[i]);
-	fuzz_expect(is_as_expected(), "the device wrote to memory that is not its own");
-}
-
-/* Every page of RAM is a view of the window. */
-static void alias_ram(const struct gmem *gmem)
-{
-	static int fd = -1;
-	if (fd < 0) {
-		fd = memfd_create("fuzz", MFD_CLOEXEC);
-		int err = ftruncate(fd, FUZZ_WINDOW_LEN);
-		window = mmap(NULL, FUZZ_WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		fuzz_expect(!err && window != MAP_FAILED, "no memory");
-	}
-	for (size_t i = 0; i < gmem->n_regions; i++)
-		for (uint64_t at = 0; at < gmem->regions[i].len; at += FUZZ_WINDOW_LEN) {
-			void *map = mmap(gmem->regions[i].hva + at, FUZZ_WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-			fuzz_expect(map != MAP_FAILED, "no memory");
-		}
-}
-
-/* Rings are empty, and all data are numbers of pages: 512 of them, from another MiB on for each queue. */
-static void fill_at_power_on(void)
-{
-	for (unsigned i = 0; i < FG_N_QUEUES; i++)
-		for (unsigned k = 0; k < DRIVER_DATA_LEN / 4; k++)
-			store_le32(at_power_on + (DRIVER_DATA(i) + 4 * k) % FUZZ_WINDOW_LEN, 0x100 * (i + 1) + k);
-	touched = UINT64_MAX;
+		fuzz_memory_accept(&m->used[i]);
+	fuzz_expect(fuzz_memory_is_as_expected(), "the device wrote to memory that is not its own");
 }
 
 /* ---- The host -------------------------------------------------------- */
@@ -223,7 +77,7 @@ static void discard(struct fakehost *fh, const struct gmem_range *ranges, size_t
 		else
 			result->discarded_bytes += ranges[i].len;
 		if (current->discard == FUZZ_DISCARD_ZEROES)
-			zero(ranges[i].gpa, ranges[i].len);
+			fuzz_memory_zero(ranges[i].gpa, ranges[i].len);
 	}
 	if (result->failed_bytes)
 		result->error = EIO;
@@ -286,7 +140,7 @@ static struct fuzz_machine *create(unsigned kind)
 {
 	static struct host_ops ops;
 	struct fuzz_machine *m = calloc(1, sizeof *m);
-	fuzz_expect(m, "no memory");
+	assert(m);
 	current = m;
 	m->poll_s = kind == KIND_POLLS ? 1 : 0;
 	const struct balloon_config config = {
@@ -306,8 +160,7 @@ static struct fuzz_machine *create(unsigned kind)
 	ops.release_vcpus = release_vcpus;
 	ops.discard_unwritten = discard_unwritten;
 	fh->host.ops = &ops;
-	alias_ram(&fh->host.gmem);
-	fill_at_power_on();
+	fuzz_memory_alias(&fh->host.gmem);
 	fg_create_on(&m->fg, &config, fh);
 	m->offered = fg_offered(&m->fg);
 	return m;
@@ -396,71 +249,6 @@ static void forget_wishes(struct fuzz_machine *m)
 		balloon_set_stats_interval(m->fg.dev, m->poll_s);
 }
 
-static void mix(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-	for (size_t i = 0; i < len; i++)
-		digest = (digest ^ p[i]) * 0x100000001B3ULL;
-}
-
-static void mix_number(uint64_t n)
-{
-	mix(&n, sizeof n);
-}
-
-static void mix_registers(struct fuzz_machine *m)
-{
-	for (unsigned i = 0; i < FG_N_QUEUES; i++)
-		for (unsigned offset = CC_Q_SIZE; offset < CC_LEN; offset += 2)
-			mix_number(fg_q(&m->fg, i, offset, 2));
-	for (unsigned offset = 0; offset < CC_Q_SELECT; offset++)
-		mix_number(fg_cc(&m->fg, offset, 1));
-	for (unsigned offset = 0; offset < 16; offset += 4)
-		mix_number(fg_dc(&m->fg, offset));
-	for (unsigned offset = 0; offset < m->fg.n_vectors * 16; offset += 4)
-		mix_number(fg_bar(&m->fg, m->fg.msix_table + offset, 4));
-	mix_number(fg_bar(&m->fg, m->fg.msix_pba, 8));
-	for (unsigned offset = 0; offset < 256; offset += 4)
-		mix_number(fg_pcicfg(&m->fg, offset, 4));
-}
-
-static void take_digest(struct fuzz_machine *m)
-{
-	const struct fakehost *fh = m->fg.fh, *fh0 = &before.fh;
-	struct balloon_state state;
-
-	digest = 0xCBF29CE484222325ULL;
-	mix(window, FUZZ_WINDOW_LEN);
-	mix_number(fh->irq_raised[FG_GSI] - fh0->irq_raised[FG_GSI]);
-	mix_number(fh->n_msis - fh0->n_msis);
-	mix_number(fh->discard_calls - fh0->discard_calls);
-	mix_number(fh->timer_arms - fh0->timer_arms);
-	mix_number(fh->now_ms - fh0->now_ms);
-	for (unsigned i = 0; i < FAKE_N_EVENT_KINDS; i++)
-		mix_number(fh->event_count[i] - fh0->event_count[i]);
-	balloon_get_state(m->fg.dev, &state);
-	mix_number(state.target_bytes ^ state.actual_bytes ^ state.stats_interval_s ^ state.stalled);
-	mix_number(state.oom_deflations - before.state.oom_deflations);
-	mix(state.stats, sizeof state.stats);
-	mix(state.other_stats, state.n_other_stats * sizeof state.other_stats[0]);
-	mix_number(state.held_bytes ^ state.hint.id ^ state.hint.phase ^ state.hint.runs ^ state.hint.holds);
-	mix_number(state.hint.hinted_bytes ^ state.hint.discarded_bytes ^ state.hint.written_bytes ^ state.hint.failed_bytes);
-	for (unsigned i = 0; i < BALLOON_N_QUEUES; i++) {
-		const struct balloon_queue_counters *c = &state.queues[i], *c0 = &before.state.queues[i];
-		mix_number(c->buffers - c0->buffers);
-		mix_number(c->pages - c0->pages);
-		mix_number(c->ranges - c0->ranges);
-		mix_number(c->discarded_bytes - c0->discarded_bytes);
-		mix_number(c->failed_bytes - c0->failed_bytes);
-		mix_number(c->written_bytes - c0->written_bytes);
-		for (unsigned k = 0; k < BALLOON_N_FAULTS; k++)
-			mix_number(c->faults[k] - c0->faults[k]);
-		mix_number(c->bad_pages - c0->bad_pages);
-		mix_number(c->bad_buffers - c0->bad_buffers);
-	}
-	mix_registers(m);
-}
-
 static struct fuzz_machine *machine_of(unsigned kind)
 {
 	static struct fuzz_machine *machines[N_KINDS];
@@ -479,7 +267,7 @@ struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in)
 	struct balloon *b = balloon_of(m);
 	current = m;
 	m->is_thorough = wants_digest || bits / N_KINDS == THOROUGH;
-	memory_to_power_on();
+	fuzz_memory_to_power_on();
 	memset(m->q, 0, sizeof m->q);
 	m->discard = FUZZ_DISCARD_DONE;
 	m->watch_error = m->fg.fh->msi_error = 0;
@@ -492,10 +280,8 @@ struct fuzz_machine *fuzz_machine_begin(struct fuzz_input *in)
 		b->hint = (struct balloon_hint_run){0};
 		balloon_publish(b);
 	}
-	if (wants_digest) {
-		before.fh = *m->fg.fh;
-		balloon_get_state(m->fg.dev, &before.state);
-	}
+	if (wants_digest)
+		digest_begin(m);
 	return m;
 }
 
@@ -506,7 +292,7 @@ void fuzz_machine_end(struct fuzz_machine *m)
 	check_line(m);
 	check_memory(m);
 	if (wants_digest)
-		take_digest(m);
+		digest_end(m);
 	power_on(m);
 	if (m->is_thorough) {
 		driver_is_served(m);
@@ -518,9 +304,4 @@ void fuzz_machine_end(struct fuzz_machine *m)
 void fuzz_digest_on(void)
 {
 	wants_digest = true;
-}
-
-uint64_t fuzz_digest(void)
-{
-	return digest;
 }

@@ -1,38 +1,19 @@
 /*
- * A fake machine with one balloon for fuzz targets, and the input as a stream
- * of numbers. A broken promise ends the process with abort().
+ * A fake machine with one balloon for fuzz targets. A broken promise ends the
+ * process with abort().
  *
  * Machines are made once and used again by every input that asks for the same
  * kind: between inputs they go through the power-on reset of the device and
  * the bus, and what the host wished for is taken back. So an input does the
  * same whatever ran before it; with fuzz_digest_on() that can be checked.
- *
- * All of guest RAM shows one window of memory again and again: any address that
- * an input makes up meets the rings and the data. That keeps the whole memory
- * small enough to be compared after each input: a byte that the device wrote
- * outside of a used ring that it was given is a finding, wherever it went.
  */
 #ifndef TESTS_FUZZ_MACHINE_H
 #define TESTS_FUZZ_MACHINE_H
 
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/memory.h"
 #include "tests/unit/fakeguest.h"
 
-/* ---- The input ------------------------------------------------------- */
-
-struct fuzz_input {
-	const uint8_t *at;
-	size_t left;
-};
-
-/* Little-endian; 0 when the input has ended. */
-uint8_t fuzz_u8(struct fuzz_input *in);
-uint16_t fuzz_u16(struct fuzz_input *in);
-uint32_t fuzz_u32(struct fuzz_input *in);
-uint64_t fuzz_u64(struct fuzz_input *in);
-
-/* ---- The machine ----------------------------------------------------- */
-
-#define FUZZ_WINDOW_LEN 0x4000u
 #define FUZZ_REGION_LEN (8ULL << 20) /* of each of the two regions of RAM */
 
 /* What the host does with a discard. */
@@ -55,11 +36,6 @@ enum fuzz_meanwhile {
 	FUZZ_MEANWHILE_RUN, /* of hinting, another one */
 	FUZZ_MEANWHILE_RESET_AND_RUN,
 	FUZZ_N_MEANWHILE,
-};
-
-struct fuzz_ring {
-	uint64_t gpa;
-	uint32_t len;
 };
 
 struct fuzz_machine {
@@ -99,12 +75,6 @@ void fuzz_machine_step(struct fuzz_machine *m);
  * a proper driver's request is served, too.
  */
 void fuzz_machine_end(struct fuzz_machine *m);
-
-/* Guest memory as the driver writes it; gpa may be anything. */
-void fuzz_ram_write(uint64_t gpa, const void *bytes, size_t len);
-
-/* Aborts with the reason unless ok. */
-void fuzz_expect(bool ok, const char *what);
 
 /* From here on each input's end makes a digest of registers, memory and all that the host was asked for, and the checks are thorough. */
 void fuzz_digest_on(void);
