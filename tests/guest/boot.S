@@ -30,13 +30,8 @@
 	.asciz "Xen"
 	.quad pvh_entry
 
-	.text
-	.code32
-	.globl pvh_entry
-pvh_entry:
-	cld
-	movl $ring0_stack_top, %esp
-	movl %ebx, boot_start_info_gpa
+	/* From protected mode without paging to 64-bit code. */
+	.macro enter_long_mode target
 	movl $boot_pml4, %eax
 	movl %eax, %cr3
 	movl $CR4_PAE, %eax
@@ -49,7 +44,17 @@ pvh_entry:
 	orl $(CR0_PG | CR0_WP | CR0_PE), %eax
 	movl %eax, %cr0
 	lgdt gdt_pointer
-	ljmp $KERNEL_CS, $long_mode
+	ljmp $KERNEL_CS, $\target
+	.endm
+
+	.text
+	.code32
+	.globl pvh_entry
+pvh_entry:
+	cld
+	movl $ring0_stack_top, %esp
+	movl %ebx, boot_start_info_gpa
+	enter_long_mode long_mode
 
 	.code64
 long_mode:
@@ -70,6 +75,57 @@ long_mode:
 	xorl %ebp, %ebp
 	iretq
 
+/* Another CPU, which takes the next number: its own stacks and TSS, then ap_main(number) in ring 3. */
+ap_long_mode:
+	movl $KERNEL_DS, %eax
+	movl %eax, %ss
+	movl $USER_DS, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl $1, %ebx
+	lock xaddl %ebx, ap_count
+	incl %ebx
+	imull $AP_STACK_LEN, %ebx, %eax
+	leaq ap_ring0_stacks(%rax), %rsp
+	leaq ap_user_stacks - 8(%rax), %rbp
+	movl %ebx, %edi
+	movq %rsp, %rsi
+	call ring0_init_ap
+	movl %ebx, %edi
+	pushq $USER_DS
+	pushq %rbp
+	pushq $RFLAGS_FIXED
+	pushq $USER_CS
+	pushq $ap_main
+	xorl %ebp, %ebp
+	iretq
+
+/* Copied to AP_GPA: where a SIPI sends a CPU, in real mode, with CS there. */
+	.code16
+	.globl ap_begin, ap_end
+ap_begin:
+	cli
+	movw %cs, %ax
+	movw %ax, %ds
+	lgdtl ap_gdt_pointer - ap_begin
+	movl %cr0, %eax
+	orl $CR0_PE, %eax
+	movl %eax, %cr0
+	ljmpl $BOOT_CS, $ap_protected_mode
+ap_gdt_pointer:
+	.word gdt_end - gdt - 1
+	.long gdt
+ap_end:
+
+	.code32
+ap_protected_mode:
+	movl $KERNEL_DS, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	enter_long_mode ap_long_mode
+
+	.code64
 /*
  * One entry per exception, 16 bytes apart. Each leaves vector, error code and
  * the CPU's frame (RIP CS RFLAGS RSP SS) on the stack: struct exception_frame.
@@ -125,14 +181,14 @@ protection_entry:
 	.balign 8
 	.globl gdt
 gdt:	.quad 0
-	.quad 0
+	.quad 0x00CF9B000000FFFF /* BOOT_CS: 32-bit code */
 	.quad 0x00AF9B000000FFFF /* KERNEL_CS: 64-bit code */
 	.quad 0x00CF93000000FFFF /* KERNEL_DS */
 	.quad 0
 	.quad 0x00CFF3000000FFFF /* USER_DS */
 	.quad 0x00AFFB000000FFFF /* USER_CS: 64-bit code */
 	.quad 0
-	.quad 0, 0 /* TSS_SELECTOR: filled in by ring0_init */
+	.fill 2 * MAX_CPUS, 8, 0 /* TSS_SELECTOR: filled in by ring0_init */
 gdt_end:
 gdt_pointer:
 	.word gdt_end - gdt - 1
@@ -164,6 +220,15 @@ boot_directories:
 ring0_stack_top:
 	.skip 16384
 user_stack_top:
+	.balign 16
+	.skip MAX_CPUS * AP_STACK_LEN /* a number's stack ends at that many lengths: CPU 0 has none here */
+ap_ring0_stacks = . - MAX_CPUS * AP_STACK_LEN
+	.skip MAX_CPUS * AP_STACK_LEN
+ap_user_stacks = . - MAX_CPUS * AP_STACK_LEN
+	.globl ap_count
+ap_count:
+	.long 0
+	.balign 8
 	.globl boot_start_info_gpa
 boot_start_info_gpa:
 	.quad 0

@@ -7,7 +7,8 @@
  *   boot.S, ring0   PVH entry, long mode, exceptions; everything else is ring 3
  *   memory, clock, serial, power, pci, virtio, virtq, balloon   the machine
  *   pages           which pages, what is written to them, is it still there
- *   selftest, bench, follow, hint   the modes
+ *   smp             the other CPUs
+ *   selftest, bench, follow, hint, race   the modes
  *   report          lines, verdict, power off
  */
 #include "tests/guest/clock.h"
@@ -45,6 +46,11 @@ void guest_main(void)
 		if (!b)
 			fail("mode=hint wants a balloon");
 		hint_run(b, &options);
+		break;
+	case MODE_RACE:
+		if (!b)
+			fail("mode=race wants a balloon");
+		race_run(b, &options);
 		break;
 	case MODE_IDLE:
 		follow_run(NULL, &options);

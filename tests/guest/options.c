@@ -45,7 +45,7 @@ static void parse_word(struct options *o, const char *word)
 {
 	const char *value;
 	if ((value = value_of(word, "mode"))) {
-		o->mode = (enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", NULL});
+		o->mode = (enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", "race", NULL});
 	} else if ((value = value_of(word, "hold_ms"))) {
 		o->hold_ms = number(word, value);
 	} else if ((value = value_of(word, "touch_mb"))) {

@@ -11,7 +11,9 @@
  *                   them again, before, while and after the host looks; checks
  *                   them; until the power button is pressed
  *   mode=idle       leaves the balloon alone until the power button is pressed
- *   hold_ms=N       selftest: stay inflated so long (0)
+ *   mode=race       resets the device over and over while the other CPUs notify,
+ *                   reset queues and write registers; then as mode=selftest
+ *   hold_ms=N       selftest: stay inflated so long (0); race: go on so long (1000)
  *   touch_mb=N      follow, idle, hint: write to so much RAM first (0; hint 64); follow writes
  *                   to it again whenever it comes back from the balloon
  *   zero=must|any   what a page holds after the host had it: zero (default), or
@@ -28,7 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_HINT, MODE_IDLE };
+enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_HINT, MODE_IDLE, MODE_RACE };
 
 struct options {
 	enum mode mode;

@@ -44,20 +44,22 @@ extern const uint8_t exception_entries[], protection_entry[], timer_entry[];
 extern uint8_t ring0_stack_top[];
 
 static struct gate idt[N_VECTORS] __attribute__((aligned(16)));
-static struct tss tss __attribute__((aligned(16)));
+static struct tss tsses[MAX_CPUS] __attribute__((aligned(16)));
 volatile struct kvm_clock_page ring0_clock_page __attribute__((aligned(64)));
 
-static void set_up_tss(void)
+static void set_up_tss(unsigned cpu, const uint8_t *stack_top)
 {
-	uint64_t base = (uintptr_t)&tss;
-	uint64_t limit = offsetof(struct tss, io_bitmap) + sizeof tss.io_bitmap - 1;
-	tss.rsp0[0] = (uint32_t)(uintptr_t)ring0_stack_top;
-	tss.io_bitmap_offset = offsetof(struct tss, io_bitmap);
-	tss.io_bitmap[sizeof tss.io_bitmap - 1] = 0xFF;
+	struct tss *tss = &tsses[cpu];
+	unsigned selector = TSS_SELECTOR + 16 * cpu;
+	uint64_t base = (uintptr_t)tss;
+	uint64_t limit = offsetof(struct tss, io_bitmap) + sizeof tss->io_bitmap - 1;
+	tss->rsp0[0] = (uint32_t)(uintptr_t)stack_top;
+	tss->io_bitmap_offset = offsetof(struct tss, io_bitmap);
+	tss->io_bitmap[sizeof tss->io_bitmap - 1] = 0xFF;
 	/* A 64-bit TSS: type 9, present (Intel SDM volume 3, 7.2.3); we lie below 4 GiB. */
-	gdt[TSS_SELECTOR / 8] = limit | (base & 0xFFFFFF) << 16 | 0x89ULL << 40 | (base >> 24 & 0xFF) << 56;
-	gdt[TSS_SELECTOR / 8 + 1] = base >> 32;
-	__asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
+	gdt[selector / 8] = limit | (base & 0xFFFFFF) << 16 | 0x89ULL << 40 | (base >> 24 & 0xFF) << 56;
+	gdt[selector / 8 + 1] = base >> 32;
+	__asm__ volatile("ltr %w0" : : "r"(selector));
 }
 
 static void set_gate(unsigned vector, const uint8_t *entry)
@@ -72,14 +74,19 @@ static void set_gate(unsigned vector, const uint8_t *entry)
 	};
 }
 
+static void load_idt(void)
+{
+	struct table_pointer pointer = {sizeof idt - 1, (uintptr_t)idt};
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
 static void set_up_idt(void)
 {
 	for (unsigned i = 0; i < N_EXCEPTIONS; i++)
 		set_gate(i, exception_entries + 16 * i);
 	set_gate(VECTOR_GP, protection_entry);
 	set_gate(VECTOR_TIMER, timer_entry);
-	struct table_pointer pointer = {sizeof idt - 1, (uintptr_t)idt};
-	__asm__ volatile("lidt %0" : : "m"(pointer));
+	load_idt();
 }
 
 static void cpuid(uint32_t leaf, uint32_t out[4])
@@ -108,9 +115,15 @@ static void set_up_clock(void)
 
 void ring0_init(void)
 {
-	set_up_tss();
+	set_up_tss(0, ring0_stack_top);
 	set_up_idt();
 	set_up_clock();
+}
+
+void ring0_init_ap(unsigned cpu, const uint8_t *stack_top)
+{
+	set_up_tss(cpu, stack_top);
+	load_idt();
 }
 
 static const char *const exception_names[N_EXCEPTIONS] = {

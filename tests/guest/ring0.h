@@ -11,6 +11,9 @@
 /* boot.S calls it once, on the ring 0 stack. */
 void ring0_init(void);
 
+/* The same for another CPU. */
+void ring0_init_ap(unsigned cpu, const uint8_t *stack_top);
+
 /* What an exception leaves on the stack, in ascending order. */
 struct exception_frame {
 	uint64_t vector;
