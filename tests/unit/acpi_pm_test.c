@@ -119,16 +119,6 @@ static void reset_lowers_the_line(void)
 	end();
 }
 
-static void refused_ports_leave_nothing_behind(void)
-{
-	struct device_init init = {.id = "pm", .config = &config, .host = &loop.host};
-
-	fakeloop_init(&loop);
-	loop.map_error = -EEXIST;
-	CU_ASSERT_EQUAL(acpi_pm_class.create(&init, &dev), -EEXIST);
-	CU_ASSERT_EQUAL(loop.n_regions, 0);
-}
-
 static const struct test_case cases[] = {
 	{"button interrupts until cleared", button_interrupts_until_cleared},
 	{"early press waits for the enable bit", early_press_waits_for_the_enable_bit},
@@ -137,7 +127,6 @@ static const struct test_case cases[] = {
 	{"only S5 with SLP_EN powers off", only_s5_with_slp_en_powers_off},
 	{"reset register wants its value", reset_register_wants_its_value},
 	{"reset lowers the line", reset_lowers_the_line},
-	{"refused ports leave nothing behind", refused_ports_leave_nothing_behind},
 };
 
 TEST_SUITE(acpi_pm, cases);

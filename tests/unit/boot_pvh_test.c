@@ -266,6 +266,8 @@ static void other_elf_files_are_named(void)
 		{offsetof(Elf64_Ehdr, e_machine), EM_386, "for 32-bit x86"},
 		{offsetof(Elf64_Ehdr, e_machine), EM_AARCH64, "for arm64"},
 		{offsetof(Elf64_Ehdr, e_machine), EM_RISCV, "for RISC-V"},
+		{offsetof(Elf64_Ehdr, e_machine), EM_ARM, "for 32-bit ARM"},
+		{offsetof(Elf64_Ehdr, e_machine), EM_PPC64, "for POWER"},
 		{offsetof(Elf64_Ehdr, e_machine), 200, "for another machine"},
 		{EI_CLASS, ELFCLASS32, "a 32-bit ELF file"},
 		{offsetof(Elf64_Ehdr, e_type), ET_REL, "a kernel module"},

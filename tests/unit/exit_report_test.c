@@ -135,6 +135,45 @@ static void registers_may_be_missing(void)
 	CU_ASSERT_FALSE(says("rip="));
 }
 
+/* What KVM itself gives up on. The entry that fails and the unknown exit are read from the shared page first. */
+static void failures_of_kvm_are_named(void)
+{
+	static const struct {
+		uint32_t suberror;
+		const char *words;
+	} rows[] = {
+		{KVM_INTERNAL_ERROR_SIMUL_EX, "two exceptions of the guest at once"},
+		{KVM_INTERNAL_ERROR_DELIVERY_EV, "was not there while an exception"},
+		{KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, "for a reason that KVM does not know"},
+		{99, "internal error 99"},
+	};
+	static struct kvm_run run;
+	struct gmem gmem = {.n_regions = 0};
+	struct exit_state state;
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		state = in_kernel(KVM_EXIT_INTERNAL_ERROR);
+		state.internal.suberror = rows[i].suberror;
+		state.internal.n_data = 2;
+		state.internal.data[1] = 0xBEEF;
+		format(&state);
+		CU_ASSERT(says(rows[i].words));
+		CU_ASSERT(says("it says 0x0, 0xbeef"));
+	}
+	memset(&run, 0, sizeof run);
+	run.exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run.fail_entry.hardware_entry_failure_reason = 0x80000021;
+	exit_report_read(&state, 0, -1, &run, 0, &gmem);
+	format(&state);
+	CU_ASSERT(says("0x80000021"));
+	memset(&run, 0, sizeof run);
+	run.exit_reason = KVM_EXIT_UNKNOWN;
+	run.hw.hardware_exit_reason = 0x4D;
+	exit_report_read(&state, 0, -1, &run, 0, &gmem);
+	format(&state);
+	CU_ASSERT(says("0x4d"));
+}
+
 /* At every length: never past the end, always a NUL, always the length of the whole. */
 static void short_buffers_hold_the_beginning(void)
 {
@@ -182,6 +221,7 @@ static const struct test_case cases[] = {
 	{"entry_failure_and_unknown_exits", entry_failure_and_unknown_exits},
 	{"failed_run_names_the_error", failed_run_names_the_error},
 	{"registers_may_be_missing", registers_may_be_missing},
+	{"failures_of_kvm_are_named", failures_of_kvm_are_named},
 	{"short_buffers_hold_the_beginning", short_buffers_hold_the_beginning},
 	{"reading_clamps_what_kvm_says", reading_clamps_what_kvm_says},
 };

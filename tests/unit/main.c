@@ -20,6 +20,7 @@
 	X(acpi_pm) \
 	X(pvpanic) \
 	X(kbd_reset) \
+	X(creation) \
 	X(loop) \
 	X(iobus) \
 	X(event_queue) \
@@ -50,6 +51,7 @@
 	X(qmp_clients) \
 	X(memory) \
 	X(discard) \
+	X(write_watch) \
 	X(doctor) \
 	X(notify) \
 	X(e820) \

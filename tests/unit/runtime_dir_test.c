@@ -280,6 +280,25 @@ static void folder_follows_the_environment(void)
 	setenv("XDG_RUNTIME_DIR", top, 1);
 }
 
+/* Only root can be another user: one who has no folder of his own, whatever the environment says of root's. */
+static void a_left_over_variable_is_not_believed(void)
+{
+	char path[PATH_MAX];
+	int status = -1;
+
+	if (geteuid() != 0)
+		return;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (setuid(54321) < 0 || runtime_dir_path(path, sizeof path, &why) < 0)
+			_exit(1);
+		_exit(strcmp(path, "/tmp/vmm-balloon-54321") == 0 ? 0 : 2);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
 static const struct test_case cases[] = {
 	{"a VM is found while it lives", a_vm_is_found_while_it_lives},
 	{"one name, one VM", one_name_one_vm},
@@ -290,6 +309,7 @@ static const struct test_case cases[] = {
 	{"unsafe folders are refused", unsafe_folders_are_refused},
 	{"links are not followed", links_are_not_followed},
 	{"folder follows the environment", folder_follows_the_environment},
+	{"a left-over variable is not believed", a_left_over_variable_is_not_believed},
 };
 
 const struct test_suite runtime_dir_suite = {.name = "runtime_dir", .cases = cases, .n_cases = sizeof cases / sizeof cases[0], .init = init, .clean = clean};
