@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/json_parse.h"
+
 /* Longest line that a server may send: QEMU's query-qmp-schema has some 200 kB. */
 #define LINE_MAX_BYTES (16UL << 20)
 /* Events that wait while an answer is awaited; a server that sends more gets no further. */
@@ -145,7 +147,9 @@ static int keep_event(struct qmp_client *client, const char *line, struct fail *
 
 static int parse_message(const char *line, json_t **message, struct fail *why)
 {
-	*message = json_loads(line, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+	json_error_t error;
+
+	*message = json_parse(line, strlen(line), JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
 	if (json_is_object(*message))
 		return 0;
 	json_decref(*message);
@@ -226,7 +230,7 @@ int qmp_client_send(struct qmp_client *client, const char *command, json_t *args
 	char *text = message ? json_dumps(message, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	int ret = text ? send_all(client, text, why) : fail(why, ENOMEM, "cannot make the command %s", command);
 
-	free(text);
+	json_release(text);
 	json_decref(message);
 	return ret;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "control/json_parse.h"
 
 const struct qmp_command *const qmp_command_tables[] = {qmp_machine_commands, qmp_balloon_commands, NULL};
 
@@ -198,10 +199,10 @@ static void put_answer(struct qmp_call *call, const json_t *message)
 static json_t *parse_message(const char *text, size_t len, json_error_t *error)
 {
 	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
-	json_t *message = json_loadb(text, len, flags, error);
+	json_t *message = json_parse(text, len, flags, error);
 
 	if (!message && json_error_code(error) == json_error_numeric_overflow)
-		message = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, error);
+		message = json_parse(text, len, flags | JSON_DECODE_INT_AS_REAL, error);
 	return message;
 }
 

@@ -49,6 +49,7 @@
 	X(qmp_balloon) \
 	X(qmp_events) \
 	X(qmp_clients) \
+	X(qmp_memory) \
 	X(memory) \
 	X(discard) \
 	X(write_watch) \
