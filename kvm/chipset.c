@@ -85,9 +85,13 @@ int chipset_create_vm(const struct vm_system *system, const struct gmem *gmem, s
 	int fd = create_kvm_vm(system, why);
 	if (fd < 0)
 		return fd;
-	int ret = set_up_board(fd, why);
+	/*
+	 * KVM's own devices join its buses by way of a grace period of SRCU that nobody waits for; a memory slot has one that
+	 * is waited for, and would have to wait for the other as well: several ms of a VM's start.
+	 */
+	int ret = add_memory(fd, gmem, why);
 	if (ret == 0)
-		ret = add_memory(fd, gmem, why);
+		ret = set_up_board(fd, why);
 	if (ret == 0)
 		return fd;
 	close(fd);

@@ -56,12 +56,6 @@ int main(int argc, char **argv)
 	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm < 0)
 		return fail("/dev/kvm");
-	/* Where Intel's KVM keeps what it needs for real mode; elsewhere they do nothing. */
-	uint64_t identity_map = 0xFFFBC000;
-	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 || ioctl(vm, KVM_SET_TSS_ADDR, 0xFFFBD000UL) < 0)
-		return fail("KVM_SET_TSS_ADDR");
-	if (ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0)
-		return fail("KVM_CREATE_IRQCHIP");
 	uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return fail("mmap");
@@ -69,6 +63,12 @@ int main(int argc, char **argv)
 	struct kvm_userspace_memory_region region = {.guest_phys_addr = GUEST_CODE, .memory_size = PAGE, .userspace_addr = (uintptr_t)page};
 	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return fail("KVM_SET_USER_MEMORY_REGION");
+	/* Where Intel's KVM keeps what it needs for real mode; elsewhere they do nothing. */
+	uint64_t identity_map = 0xFFFBC000;
+	if (ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 || ioctl(vm, KVM_SET_TSS_ADDR, 0xFFFBD000UL) < 0)
+		return fail("KVM_SET_TSS_ADDR");
+	if (ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0)
+		return fail("KVM_CREATE_IRQCHIP");
 	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	int run_len = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	struct kvm_run *run = vcpu < 0 || run_len < 0 ? MAP_FAILED : mmap(NULL, (size_t)run_len, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
