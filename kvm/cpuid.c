@@ -185,40 +185,43 @@ size_t cpuid_adapt(struct kvm_cpuid_entry2 *entries, size_t n, const struct cpui
 	return kept;
 }
 
-/* Freed by the caller. NULL: errno says why. E2BIG is the only way to learn how many entries there are. */
-static struct kvm_cpuid2 *get_supported(int kvm_fd)
+/* E2BIG is the only way to learn how many entries there are. */
+int cpuid_ask(struct cpuid_supported *supported, int kvm_fd, struct fail *why)
 {
 	int error = E2BIG;
 
-	for (uint32_t n = 64; n <= 4096 && error == E2BIG; n *= 2) {
-		struct kvm_cpuid2 *cpuid = calloc(1, sizeof *cpuid + (n + CPUID_EXTRA_ENTRIES) * sizeof cpuid->entries[0]);
-		if (!cpuid)
-			return NULL;
-		cpuid->nent = n;
-		if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0)
-			return cpuid;
+	for (uint32_t n = 128; n <= 4096 && error == E2BIG; n *= 2) {
+		struct kvm_cpuid2 *table = malloc(sizeof *table + n * sizeof table->entries[0]);
+		if (!table)
+			return fail(why, ENOMEM, "cannot ask KVM for its CPUID");
+		*table = (struct kvm_cpuid2){.nent = n};
+		if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, table) == 0) {
+			supported->table = table;
+			supported->tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+			return 0;
+		}
 		error = errno;
-		free(cpuid);
+		free(table);
 	}
-	errno = error;
-	return NULL;
+	return fail(why, error, "cannot ask KVM for its CPUID");
 }
 
-int cpuid_set_vcpu(int kvm_fd, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, struct fail *why)
+void cpuid_forget(struct cpuid_supported *supported)
 {
-	struct cpuid_params params = {
-		.vcpu = vcpu,
-		.n_vcpus = n_vcpus,
-		.tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
-	};
-	struct kvm_cpuid2 *cpuid = get_supported(kvm_fd);
-	int rc = 0;
+	free(supported->table);
+	supported->table = NULL;
+}
 
+int cpuid_set_vcpu(const struct cpuid_supported *supported, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, struct fail *why)
+{
+	struct cpuid_params params = {.vcpu = vcpu, .n_vcpus = n_vcpus, .tsc_deadline = supported->tsc_deadline};
+	uint32_t n = supported->table->nent;
+	struct kvm_cpuid2 *cpuid = malloc(sizeof *cpuid + (n + CPUID_EXTRA_ENTRIES) * sizeof cpuid->entries[0]);
 	if (!cpuid)
-		return fail(why, errno, "cannot ask KVM for its CPUID");
-	cpuid->nent = (uint32_t)cpuid_adapt(cpuid->entries, cpuid->nent, &params);
-	if (ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0)
-		rc = fail(why, errno, "KVM refuses the CPUID of vCPU %u", vcpu);
+		return fail(why, ENOMEM, "cannot set the CPUID of vCPU %u", vcpu);
+	memcpy(cpuid, supported->table, sizeof *cpuid + n * sizeof cpuid->entries[0]);
+	cpuid->nent = (uint32_t)cpuid_adapt(cpuid->entries, n, &params);
+	int rc = ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? fail(why, errno, "KVM refuses the CPUID of vCPU %u", vcpu) : 0;
 	free(cpuid);
 	return rc;
 }

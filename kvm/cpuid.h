@@ -27,7 +27,20 @@ struct cpuid_params {
  */
 size_t cpuid_adapt(struct kvm_cpuid_entry2 *entries, size_t n, const struct cpuid_params *params);
 
-/* Asks kvm_fd what is supported and sets it on the vCPU, which has not run yet. Returns 0 or -errno. */
-int cpuid_set_vcpu(int kvm_fd, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, struct fail *why);
+/* What the host's KVM supports. */
+struct cpuid_supported {
+	struct kvm_cpuid2 *table;
+	bool tsc_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER */
+};
+
+/*
+ * Asks kvm_fd, once for all vCPUs: it takes a CPUID instruction for each entry, and each of these a fraction of a
+ * millisecond in all where the host is itself a VM. Returns 0 or -errno.
+ */
+int cpuid_ask(struct cpuid_supported *supported, int kvm_fd, struct fail *why);
+void cpuid_forget(struct cpuid_supported *supported);
+
+/* Sets it on the vCPU, which has not run yet. Returns 0 or -errno. */
+int cpuid_set_vcpu(const struct cpuid_supported *supported, int vcpu_fd, unsigned vcpu, unsigned n_vcpus, struct fail *why);
 
 #endif

@@ -79,7 +79,12 @@ static int add_vcpu(struct small_vm *vm, const struct vm_system *system, struct 
 	vm->run = mmap(NULL, vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu_fd, 0);
 	if (vm->run == MAP_FAILED)
 		return fail(why, errno, "cannot map the shared area of a vCPU");
-	int ret = cpuid_set_vcpu(system->fd, vm->vcpu_fd, 0, 1, why);
+	struct cpuid_supported cpuid;
+	int ret = cpuid_ask(&cpuid, system->fd, why);
+	if (ret < 0)
+		return ret;
+	ret = cpuid_set_vcpu(&cpuid, vm->vcpu_fd, 0, 1, why);
+	cpuid_forget(&cpuid);
 	return ret == 0 ? boot_set_vcpu(vm->vcpu_fd, &start, why) : ret;
 }
 

@@ -76,8 +76,6 @@ static const struct rule rules[] = {
 	/* A reset makes a VM anew; memory slots also change when a hinting run begins and ends. */
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_CREATE_VM)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_SET_USER_MEMORY_REGION)}},
-	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_CHECK_EXTENSION)}},
-	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_GET_SUPPORTED_CPUID)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_SET_IDENTITY_MAP_ADDR)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_SET_TSS_ADDR)}},
 	{SYS_ioctl, LOOP, 1, {LOW_IS(1, KVM_CREATE_IRQCHIP)}},

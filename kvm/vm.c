@@ -23,6 +23,7 @@ struct vm {
 	struct host host; /* first: the ops get from it to the VM */
 	struct vm_params params;
 	int fd;
+	struct cpuid_supported cpuid;
 	struct iobus pio, mmio;
 	struct vcpu_group *vcpus; /* NULL: not started */
 	bool paused;
@@ -222,6 +223,12 @@ int vm_create(struct vm **out, const struct vm_params *params, struct fail *why)
 		close(fd);
 		return fail(why, ENOMEM, "cannot create a VM");
 	}
+	int ret = cpuid_ask(&vm->cpuid, params->system->fd, why);
+	if (ret < 0) {
+		free(vm);
+		close(fd);
+		return ret;
+	}
 	vm->host.ops = &vm_host_ops;
 	vm->host.gmem = params->ram->gmem;
 	vm->params = *params;
@@ -246,6 +253,7 @@ void vm_destroy(struct vm *vm)
 	write_watch_finish(&vm->writes);
 	iobus_finish(&vm->mmio);
 	iobus_finish(&vm->pio);
+	cpuid_forget(&vm->cpuid);
 	free(vm);
 }
 
@@ -256,7 +264,7 @@ static int set_up_vcpus(struct vm *vm, const struct boot_state *boot, struct fai
 	int ret = 0;
 	for (unsigned i = 0; i < n && ret == 0; i++) {
 		int fd = vcpu_group_fd(vm->vcpus, i);
-		ret = cpuid_set_vcpu(vm->params.system->fd, fd, i, n, why);
+		ret = cpuid_set_vcpu(&vm->cpuid, fd, i, n, why);
 		if (ret == 0)
 			ret = boot_set_msrs(fd, why);
 	}

@@ -265,15 +265,17 @@ static void real_kvm_takes_it(void)
 	int vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	CU_ASSERT_FATAL(vm_fd >= 0);
 	CU_ASSERT_EQUAL(ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0), 0);
+	struct cpuid_supported supported;
+	struct fail why = {0};
+	CU_ASSERT_EQUAL_FATAL(cpuid_ask(&supported, kvm_fd, &why), 0);
 	for (unsigned vcpu = 0; vcpu < 2; vcpu++) {
 		static struct {
 			struct kvm_cpuid2 header;
 			struct kvm_cpuid_entry2 entries[256];
 		} back;
-		struct fail why = {0};
 		int vcpu_fd = ioctl(vm_fd, KVM_CREATE_VCPU, vcpu);
 		CU_ASSERT_FATAL(vcpu_fd >= 0);
-		CU_ASSERT_EQUAL(cpuid_set_vcpu(kvm_fd, vcpu_fd, vcpu, 2, &why), 0);
+		CU_ASSERT_EQUAL(cpuid_set_vcpu(&supported, vcpu_fd, vcpu, 2, &why), 0);
 		back.header.nent = 256;
 		CU_ASSERT_EQUAL(ioctl(vcpu_fd, KVM_GET_CPUID2, &back), 0);
 		bool seen = false;
@@ -282,15 +284,20 @@ static void real_kvm_takes_it(void)
 		CU_ASSERT(seen);
 		close(vcpu_fd);
 	}
+	cpuid_forget(&supported);
 	close(vm_fd);
 	close(kvm_fd);
 }
 
 static void refusals_are_told(void)
 {
+	struct kvm_cpuid2 nothing = {.nent = 0};
+	struct cpuid_supported supported = {.table = &nothing};
 	struct fail why = {0};
 
-	CU_ASSERT(cpuid_set_vcpu(-1, -1, 0, 1, &why) < 0);
+	CU_ASSERT(cpuid_set_vcpu(&supported, -1, 3, 4, &why) < 0);
+	CU_ASSERT_STRING_EQUAL(why.text, "KVM refuses the CPUID of vCPU 3");
+	CU_ASSERT(cpuid_ask(&supported, -1, &why) < 0);
 	CU_ASSERT_STRING_EQUAL(why.text, "cannot ask KVM for its CPUID");
 }
 
