@@ -8,9 +8,9 @@
 #include "tests/guest/report.h"
 
 #define BIT(n) (1ULL << (n))
-#define WANTED                                                                                                                                 \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_BALLOON_F_STATS_VQ) | BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) | BIT(VIRTIO_BALLOON_F_PAGE_POISON) | \
-	 BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) | BIT(VIRTIO_BALLOON_F_REPORTING))
+#define WANTED                                                                                                                                    \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_BALLOON_F_MUST_TELL_HOST) | BIT(VIRTIO_BALLOON_F_STATS_VQ) | BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) | \
+	 BIT(VIRTIO_BALLOON_F_PAGE_POISON) | BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) | BIT(VIRTIO_BALLOON_F_REPORTING))
 
 /* VIRTIO 1.4, section 5.5.2. */
 #define QUEUE_STATS 2
@@ -21,10 +21,10 @@ static struct virtio_balloon_stat stats_buffer[3];
 
 static void log_features(uint64_t features, enum balloon_numbering numbering)
 {
-	say("balloon: accepted version_1%s%s%s%s%s, queues numbered as %s does", features & BIT(VIRTIO_BALLOON_F_STATS_VQ) ? " stats" : "",
-	    features & BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) ? " deflate_on_oom" : "", features & BIT(VIRTIO_BALLOON_F_PAGE_POISON) ? " page_poison" : "",
-	    features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) ? " hinting" : "", features & BIT(VIRTIO_BALLOON_F_REPORTING) ? " reporting" : "",
-	    numbering == NUMBERING_SPEC ? "the specification" : "Linux");
+	say("balloon: accepted version_1%s%s%s%s%s%s, queues numbered as %s does", features & BIT(VIRTIO_BALLOON_F_MUST_TELL_HOST) ? " must_tell_host" : "",
+	    features & BIT(VIRTIO_BALLOON_F_STATS_VQ) ? " stats" : "", features & BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) ? " deflate_on_oom" : "",
+	    features & BIT(VIRTIO_BALLOON_F_PAGE_POISON) ? " page_poison" : "", features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) ? " hinting" : "",
+	    features & BIT(VIRTIO_BALLOON_F_REPORTING) ? " reporting" : "", numbering == NUMBERING_SPEC ? "the specification" : "Linux");
 }
 
 bool balloon_find(struct balloon *b)
@@ -54,16 +54,20 @@ static void enable_queue(struct balloon *b, struct virtq *q, uint16_t index, con
 		fail("the balloon has no queue %u for %s", index, role);
 }
 
-void balloon_start(struct balloon *b, enum balloon_numbering numbering, const uint32_t *poison)
+void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison)
 {
-	uint64_t features = b->dev.features & (poison ? WANTED : WANTED & ~BIT(VIRTIO_BALLOON_F_PAGE_POISON));
+	uint64_t features = b->dev.features & WANTED;
+	if (!poison)
+		features &= ~BIT(VIRTIO_BALLOON_F_PAGE_POISON);
+	if (promise == USES_AT_ONCE)
+		features &= ~BIT(VIRTIO_BALLOON_F_MUST_TELL_HOST);
 	b->actual_pages = 0;
 	b->has_stats = features & BIT(VIRTIO_BALLOON_F_STATS_VQ);
 	b->has_hint = features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
 	b->has_report = features & BIT(VIRTIO_BALLOON_F_REPORTING);
 	b->has_poison = features & BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 	virtio_negotiate(&b->dev, features);
-	if (b->has_poison)
+	if (poison && b->has_poison)
 		virtio_config_write(&b->dev, offsetof(struct virtio_balloon_config, poison_val), *poison);
 	uint16_t next = 0;
 	enable_queue(b, &b->inflate, next++, "inflating");

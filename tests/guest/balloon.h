@@ -1,7 +1,6 @@
 /*
  * The balloon driver (VIRTIO 1.4, section 5.5). Pages are named by 4 KiB page
- * numbers. It does not take MUST_TELL_HOST, so that a page is ours again once
- * an inflate was acknowledged, whatever the host still wanted to do with it.
+ * numbers.
  */
 #ifndef TESTS_GUEST_BALLOON_H
 #define TESTS_GUEST_BALLOON_H
@@ -22,6 +21,13 @@
  */
 enum balloon_numbering { NUMBERING_SPEC, NUMBERING_LINUX };
 
+/*
+ * When a page that was given away may be used again: as soon as its inflate
+ * request was returned, whatever the host still wanted to do with it; or, with
+ * MUST_TELL_HOST, when the deflate request that names it was.
+ */
+enum balloon_promise { USES_AT_ONCE, TELLS_FIRST };
+
 struct balloon {
 	struct virtio_device dev;
 	struct virtq inflate, deflate, stats, hint, report;
@@ -36,7 +42,7 @@ bool balloon_find(struct balloon *b);
  * Brings the device up. With statistics negotiated, primes the first buffer.
  * poison: what free pages hold, word by word; NULL leaves PAGE_POISON out.
  */
-void balloon_start(struct balloon *b, enum balloon_numbering numbering, const uint32_t *poison);
+void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison);
 
 /* Resets the device; the balloon is empty then. */
 void balloon_stop(struct balloon *b);
@@ -46,7 +52,8 @@ uint32_t balloon_target_pages(const struct balloon *b);
 
 /*
  * Gives n pages to the host, takes them back. The page numbers are read by the
- * device where they are. In buffers of BALLOON_BUFFER_PAGES, up to `depth` of
+ * device where they are, and all of its requests are returned when these end.
+ * In buffers of BALLOON_BUFFER_PAGES, up to `depth` of
  * which the device has at a time; `actual` is written after each batch.
  */
 void balloon_inflate(struct balloon *b, const uint32_t *pfns, size_t n, unsigned depth);

@@ -76,7 +76,7 @@ void bench_run(struct balloon *b)
 	if (want > mem_free_pages())
 		want = mem_free_pages();
 	pages_first(&pages, want);
-	balloon_start(b, NUMBERING_LINUX, NULL);
+	balloon_start(b, NUMBERING_LINUX, USES_AT_ONCE, NULL);
 	measure_doorbell(b);
 	measure_order(b, "ascending");
 	if (b->has_report)

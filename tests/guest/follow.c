@@ -70,7 +70,7 @@ void follow_run(struct balloon *b, const struct options *options)
 	pages_fill(pool.pfns, n_touched, SEED);
 	power_enable_button();
 	if (b)
-		balloon_start(b, NUMBERING_LINUX, NULL);
+		balloon_start(b, NUMBERING_LINUX, USES_AT_ONCE, NULL);
 	say("ready: %lu MiB touched; the power button ends the run", n_touched / PAGES_PER_MB);
 	while (!power_button_is_pressed()) {
 		if (b)

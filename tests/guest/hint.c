@@ -87,7 +87,7 @@ void hint_run(struct balloon *b, const struct options *options)
 	size_t mb = options->touch_mb ? options->touch_mb : DEFAULT_MB;
 	pages_first(&pool, mb * PAGES_PER_MB / BLOCK_PAGES * BLOCK_PAGES);
 	pages_fill(pool.pfns, pool.n, SEED_BEFORE);
-	balloon_start(b, NUMBERING_LINUX, NULL);
+	balloon_start(b, NUMBERING_LINUX, USES_AT_ONCE, NULL);
 	if (!b->has_hint)
 		fail("the balloon does not offer FREE_PAGE_HINT");
 	power_enable_button();

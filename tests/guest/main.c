@@ -8,7 +8,7 @@
  *   memory, clock, serial, power, pci, virtio, virtq, balloon   the machine
  *   pages           which pages, what is written to them, is it still there
  *   smp             the other CPUs
- *   selftest, bench, follow, hint, race   the modes
+ *   selftest, bench, refill, follow, hint, race   the modes
  *   report          lines, verdict, power off
  */
 #include "tests/guest/clock.h"
@@ -51,6 +51,11 @@ void guest_main(void)
 		if (!b)
 			fail("mode=race wants a balloon");
 		race_run(b, &options);
+		break;
+	case MODE_REFILL:
+		if (!b)
+			fail("mode=refill wants a balloon");
+		refill_run(b, &options);
 		break;
 	case MODE_IDLE:
 		follow_run(NULL, &options);

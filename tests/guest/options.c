@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "tests/bench/patterns.h"
 #include "tests/guest/report.h"
 
 #define WORD_MAX 64
@@ -41,11 +42,21 @@ static unsigned choice(const char *word, const char *value, const char *const na
 	fail("option %s: unknown value", word);
 }
 
+static unsigned pattern_number(const char *word, const char *value)
+{
+	if (is_equal(value, "whole"))
+		return 0;
+	for (unsigned i = 0; i < n_patterns; i++)
+		if (is_equal(value, patterns[i].name))
+			return i + 1;
+	fail("option %s: unknown value", word);
+}
+
 static void parse_word(struct options *o, const char *word)
 {
 	const char *value;
 	if ((value = value_of(word, "mode"))) {
-		o->mode = (enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", "race", NULL});
+		o->mode = (enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", "race", "refill", NULL});
 	} else if ((value = value_of(word, "hold_ms"))) {
 		o->hold_ms = number(word, value);
 	} else if ((value = value_of(word, "touch_mb"))) {
@@ -56,14 +67,18 @@ static void parse_word(struct options *o, const char *word)
 		unsigned which = choice(word, value, (const char *const[]){"both", "spec", "linux", NULL});
 		o->numbering_spec = which != 2;
 		o->numbering_linux = which != 1;
+	} else if ((value = value_of(word, "pattern"))) {
+		o->pattern = pattern_number(word, value);
+	} else if ((value = value_of(word, "depth"))) {
+		o->depth = number(word, value);
 	} else {
-		fail("unknown option %s (there are mode, hold_ms, touch_mb, zero, numbering)", word);
+		fail("unknown option %s (there are mode, hold_ms, touch_mb, zero, numbering, pattern, depth)", word);
 	}
 }
 
 void options_parse(struct options *options, const char *cmdline)
 {
-	*options = (struct options){.numbering_spec = true, .numbering_linux = true};
+	*options = (struct options){.numbering_spec = true, .numbering_linux = true, .depth = 1};
 	while (*cmdline) {
 		char word[WORD_MAX];
 		size_t len = 0;

@@ -5,6 +5,8 @@
  *                   every page and its neighbours; then powers off
  *   mode=bench      times inflating, deflating and touching again, in ascending,
  *                   descending and random order; then powers off
+ *   mode=refill     gives pages away, takes them back and times touching them
+ *                   again; until the power button is pressed
  *   mode=follow     follows the target and answers statistics until the power
  *                   button is pressed
  *   mode=hint       hints at its pages whenever the host asks and uses some of
@@ -23,6 +25,10 @@
  *                   selftest: number the queues as the specification does, with
  *                   several buffers in flight; or as Linux does, one buffer at a
  *                   time, free pages poisoned; or first so, then so (both)
+ *   pattern=whole|ascending|descending|buddies|large-runs|every-second|random
+ *                   refill: in which order (tests/bench/patterns.h); whole, which is
+ *                   the default, reports whole huge pages instead
+ *   depth=N         refill: so many buffers in flight (1)
  */
 #ifndef TESTS_GUEST_OPTIONS_H
 #define TESTS_GUEST_OPTIONS_H
@@ -30,7 +36,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_HINT, MODE_IDLE, MODE_RACE };
+enum mode { MODE_SELFTEST, MODE_BENCH, MODE_FOLLOW, MODE_HINT, MODE_IDLE, MODE_RACE, MODE_REFILL };
 
 struct options {
 	enum mode mode;
@@ -39,6 +45,8 @@ struct options {
 	bool may_keep; /* zero=any */
 	bool numbering_spec;
 	bool numbering_linux;
+	unsigned pattern; /* 0: whole, else one more than its index */
+	uint32_t depth;
 };
 
 /* Ends the run over a word that is none of the above. */

@@ -54,13 +54,27 @@ void pages_choose(struct page_set *given, struct page_set *kept, size_t want)
 		given->pfns[given->n++] = kept->pfns[--kept->n];
 }
 
-void pages_first(struct page_set *set, size_t n)
+static void take_aligned(struct page_set *set, size_t n, uint64_t alignment)
 {
 	*set = (struct page_set){mem_alloc(n * sizeof(uint32_t)), 0};
 	mem_seal();
-	for (size_t i = 0; i < mem_n_free; i++)
-		for (uint64_t at = 0; at < mem_free[i].len && set->n < n; at += PAGE_LEN)
-			set->pfns[set->n++] = (uint32_t)((mem_free[i].gpa + at) / PAGE_LEN);
+	for (size_t i = 0; i < mem_n_free; i++) {
+		uint64_t end = mem_free[i].gpa + mem_free[i].len;
+		uint64_t at = (mem_free[i].gpa + alignment - 1) & -alignment;
+		for (; at + alignment <= end && set->n < n; at += alignment)
+			for (uint64_t page = at; page < at + alignment && set->n < n; page += PAGE_LEN)
+				set->pfns[set->n++] = (uint32_t)(page / PAGE_LEN);
+	}
+}
+
+void pages_first(struct page_set *set, size_t n)
+{
+	take_aligned(set, n, PAGE_LEN);
+}
+
+void pages_blocks(struct page_set *set, size_t n)
+{
+	take_aligned(set, n, BLOCK_PAGES * PAGE_LEN);
 }
 
 static uint64_t *page_at(uint32_t pfn)
@@ -106,6 +120,12 @@ void pages_fill(const uint32_t *pfns, size_t n, uint64_t seed)
 {
 	for (size_t i = 0; i < n; i++)
 		fill_page(pfns[i], seed);
+}
+
+void pages_touch(const uint32_t *pfns, size_t n, uint64_t seed)
+{
+	for (size_t i = 0; i < n; i++)
+		*page_at(pfns[i]) = first_word(pfns[i], seed);
 }
 
 void pages_check(const uint32_t *pfns, size_t n, uint64_t seed, const char *when)

@@ -29,10 +29,16 @@ struct page_set {
  */
 void pages_choose(struct page_set *given, struct page_set *kept, size_t want);
 
-/* The first n pages of free RAM, or as many as there are, ascending. Either function is called once and seals memory. */
+/* The first n pages of free RAM, or as many as there are, ascending. */
 void pages_first(struct page_set *set, size_t n);
 
+/* The same of blocks of 2 MiB that are free as a whole. One of the three functions is called, once; it seals memory. */
+void pages_blocks(struct page_set *set, size_t n);
+
 void pages_fill(const uint32_t *pfns, size_t n, uint64_t seed);
+
+/* Writes no more than the first word of each page. */
+void pages_touch(const uint32_t *pfns, size_t n, uint64_t seed);
 
 /* Ends the run at the first word that pages_fill did not leave so; `when` completes the sentence. */
 void pages_check(const uint32_t *pfns, size_t n, uint64_t seed, const char *when);

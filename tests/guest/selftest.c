@@ -173,7 +173,7 @@ static void test_reset(struct balloon *b)
 static void test_balloon(struct balloon *b, const struct options *options, enum balloon_numbering numbering, bool has_target)
 {
 	static const uint32_t poison = POISON;
-	balloon_start(b, numbering, numbering == NUMBERING_LINUX ? &poison : NULL);
+	balloon_start(b, numbering, USES_AT_ONCE, numbering == NUMBERING_LINUX ? &poison : NULL);
 	fill_all(SEED_BEFORE);
 	if (has_target) {
 		test_inflate(b, options, numbering == NUMBERING_SPEC ? IN_FLIGHT : 1);
