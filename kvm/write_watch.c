@@ -33,7 +33,10 @@ static int switch_log(const struct gmem_region *region, uint32_t slot, int vm_fd
 	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &memory) < 0 ? -errno : 0;
 }
 
-/* Adds what KVM noted since it was asked last: it forgets what it told. */
+/*
+ * Adds what KVM noted since it was asked last: it forgets what it told, and
+ * does so before it copies it out, which may fail.
+ */
 static int take_news(struct write_watch *watch, int vm_fd)
 {
 	const struct gmem *gmem = &watch->ram->gmem;
@@ -141,7 +144,8 @@ void write_watch_discard(struct write_watch *watch, int vm_fd, const struct gmem
 
 	*result = (struct discard_result){0};
 	pthread_mutex_lock(&watch->lock);
-	int ret = watch->on ? take_news(watch, vm_fd) : -EINVAL;
+	int ret = watch->on && !watch->blind ? take_news(watch, vm_fd) : -EINVAL;
+	watch->blind |= ret < 0;
 	if (ret < 0)
 		fail_all(ranges, n, -ret, result);
 	for (size_t i = 0; i < n && ret == 0; i++) {
@@ -170,8 +174,9 @@ void write_watch_finish(struct write_watch *watch)
 static void stop(struct write_watch *watch, int vm_fd)
 {
 	const struct gmem *gmem = &watch->ram->gmem;
+	watch->lingers = false;
 	for (size_t i = 0; i < gmem->n_regions && vm_fd >= 0; i++)
-		switch_log(&gmem->regions[i], (uint32_t)i, vm_fd, false);
+		watch->lingers |= switch_log(&gmem->regions[i], (uint32_t)i, vm_fd, false) < 0;
 	drop_bitmaps(watch);
 	watch->on = false;
 }
@@ -181,7 +186,7 @@ int write_watch_start(struct write_watch *watch, int vm_fd)
 {
 	const struct gmem *gmem = &watch->ram->gmem;
 	pthread_mutex_lock(&watch->lock);
-	if (watch->on)
+	if (watch->on || watch->lingers)
 		stop(watch, vm_fd);
 	int ret = make_bitmaps(watch);
 	for (size_t i = 0; i < gmem->n_regions && ret == 0; i++)
@@ -189,6 +194,7 @@ int write_watch_start(struct write_watch *watch, int vm_fd)
 	if (ret < 0)
 		stop(watch, vm_fd);
 	watch->on = ret == 0;
+	watch->blind = false;
 	pthread_mutex_unlock(&watch->lock);
 	return ret;
 }
@@ -196,7 +202,7 @@ int write_watch_start(struct write_watch *watch, int vm_fd)
 void write_watch_stop(struct write_watch *watch, int vm_fd)
 {
 	pthread_mutex_lock(&watch->lock);
-	if (watch->on)
+	if (watch->on || vm_fd < 0)
 		stop(watch, vm_fd);
 	pthread_mutex_unlock(&watch->lock);
 }

@@ -22,6 +22,8 @@ struct write_watch {
 	pthread_mutex_t lock;
 	const struct guest_ram *ram;
 	bool on;
+	bool lingers;			     /* KVM's log, which it did not switch off when it should */
+	bool blind;			     /* KVM's log could not be read: it may have forgotten what it did not tell */
 	uint64_t *written[GMEM_MAX_REGIONS]; /* a bit for each 4096 bytes of the region, since write_watch_start() */
 	uint64_t *news[GMEM_MAX_REGIONS];    /* what KVM told last; behind the former in one mapping */
 };
