@@ -131,10 +131,7 @@ static void discard_batch(struct balloon *b)
 	b->hint.discarded_bytes += result.discarded_bytes;
 	b->hint.written_bytes += result.written_bytes;
 	b->hint.failed_bytes += result.failed_bytes;
-	q->counters.ranges += n;
-	q->counters.discarded_bytes += result.discarded_bytes;
-	q->counters.written_bytes += result.written_bytes;
-	q->counters.failed_bytes += result.failed_bytes;
+	balloon_count_discard(b, q, n, &result);
 	if (result.error)
 		q->counters.faults[BALLOON_FAULT_DISCARD]++;
 }

@@ -22,6 +22,7 @@
 #include "device/page_ranges.h"
 #include "device/page_set.h"
 #include "device/vpci.h"
+#include "util/log.h"
 
 #define BALLOON_NO_QUEUE (-1)
 #define BALLOON_MAX_BATCH 256 /* inflate requests */
@@ -115,6 +116,7 @@ struct balloon {
 	bool is_discarding; /* the batch is closed, and not all of its discards are done */
 
 	/* balloon_pages.c */
+	struct log_limit refusals; /* of the host to discard */
 	struct balloon_map map;
 	struct page_ranges batch;
 	uint32_t pfns[PAGE_RANGES_MAX];
@@ -142,6 +144,9 @@ enum balloon_served balloon_serve_hint(struct balloon *b, struct balloon_queue *
 
 /* Gives ranges back to the host, on account of the queue; n may be 0. */
 void balloon_discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n);
+
+/* Counts what came of discarding n ranges on account of the queue, and logs a refusal; a fault it is the caller's to note. */
+void balloon_count_discard(struct balloon *b, struct balloon_queue *q, size_t n, const struct discard_result *result);
 
 /* Something was wrong with the chain: counted once a chain and kind, and logged. */
 void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon_fault fault);

@@ -1,7 +1,34 @@
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "device/balloon_impl.h"
+
+/* A guest cannot provoke it, but it can repeat what provokes it. */
+static void log_refusal(struct balloon *b, const struct discard_result *result)
+{
+	struct host *host = b->dev.host;
+	uint64_t left_out, kib = result->failed_bytes / 1024;
+	char text[128];
+	if (!log_limit_pass(&b->refusals, host->ops->now_ms(host), &left_out))
+		return;
+	const char *why = strerror_r(result->error, text, sizeof text);
+	if (left_out)
+		log_line(LOG_LEVEL_WARN, b->dev.id, "the host could not free %" PRIu64 " KiB of guest memory: %s (and %" PRIu64 " lines left out)", kib, why,
+			 left_out);
+	else
+		log_line(LOG_LEVEL_WARN, b->dev.id, "the host could not free %" PRIu64 " KiB of guest memory: %s", kib, why);
+}
+
+void balloon_count_discard(struct balloon *b, struct balloon_queue *q, size_t n, const struct discard_result *result)
+{
+	q->counters.ranges += n;
+	q->counters.discarded_bytes += result->discarded_bytes;
+	q->counters.written_bytes += result->written_bytes;
+	q->counters.failed_bytes += result->failed_bytes;
+	if (result->error)
+		log_refusal(b, result);
+}
 
 void balloon_discard(struct balloon *b, struct balloon_queue *q, const struct gmem_range *ranges, size_t n)
 {
@@ -9,9 +36,7 @@ void balloon_discard(struct balloon *b, struct balloon_queue *q, const struct gm
 	if (!n)
 		return;
 	b->dev.host->ops->discard(b->dev.host, ranges, n, &result);
-	q->counters.ranges += n;
-	q->counters.discarded_bytes += result.discarded_bytes;
-	q->counters.failed_bytes += result.failed_bytes;
+	balloon_count_discard(b, q, n, &result);
 	if (result.error)
 		balloon_note_fault(b, q, BALLOON_FAULT_DISCARD);
 }

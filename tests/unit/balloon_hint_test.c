@@ -224,7 +224,34 @@ static void test_commands_of_another_length(void)
 	end();
 }
 
+/* What the host refuses to free stays as it is; the run goes on and ends, and the next one frees it. */
+static void test_refused_hints(void)
+{
+	begin();
+	fakehost_capture_log();
+	fg.fh->discard_error = EAGAIN;
+	start();
+	hint(0);
+	stop();
+	CU_ASSERT_EQUAL(fakehost_end_log(), 1);
+	CU_ASSERT_EQUAL(state.hint.phase, BALLOON_HINT_DONE);
+	CU_ASSERT_EQUAL(state.hint.failed_bytes, BLOCK);
+	CU_ASSERT_EQUAL(state.hint.discarded_bytes, 0);
+	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_HINT].faults[BALLOON_FAULT_DISCARD], 1);
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, BLOCK, 0x5A));
+
+	fg.fh->discard_error = 0;
+	start();
+	hint(0);
+	stop();
+	CU_ASSERT_EQUAL(state.hint.failed_bytes, 0);
+	CU_ASSERT_EQUAL(state.hint.discarded_bytes, BLOCK);
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, BLOCK, 0));
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"refused hints", test_refused_hints},
 	{"run gives back what was not written", test_run_gives_back_what_was_not_written},
 	{"when there can be no run", test_when_there_can_be_no_run},
 	{"hints of other runs are returned unused", test_hints_of_other_runs_are_returned_unused},

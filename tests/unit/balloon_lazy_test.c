@@ -1,4 +1,5 @@
 #include <CUnit/CUnit.h>
+#include <errno.h>
 #include <linux/pci_regs.h>
 #include <string.h>
 
@@ -289,7 +290,36 @@ static void test_queue_that_breaks_behind_a_request(void)
 	end();
 }
 
+/* The host refuses what waited and, in one piece, a whole block: both stay as they are, and nothing is tried for ever. */
+static void test_refused_pieces(void)
+{
+	struct balloon_state state;
+	begin();
+	fill(0, 2 * BLOCK);
+	fakehost_capture_log();
+	fg.fh->discard_error = EAGAIN;
+	send_run(INFLATE, 0, BLOCK / 2);
+	pause_driver();
+	send_run(INFLATE, BLOCK, BLOCK);
+	CU_ASSERT_EQUAL(fg.fh->discard_calls, 2);
+	CU_ASSERT_EQUAL(fakehost_end_log(), 1);
+	pause_driver();
+	expect_discards(2, 0);
+	balloon_get_state(fg.dev, &state);
+	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_INFLATE].failed_bytes, 3 * MIB);
+	CU_ASSERT_TRUE(is_kept(0, 2 * BLOCK));
+
+	fg.fh->discard_error = 0;
+	send_run(DEFLATE, 0, BLOCK / 2);
+	send_run(INFLATE, 0, BLOCK);
+	expect_discards(3, 2 * MIB);
+	CU_ASSERT_TRUE(is_gone(0, BLOCK));
+	CU_ASSERT_TRUE(is_kept(BLOCK, BLOCK));
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"refused pieces", test_refused_pieces},
 	{"queue that breaks behind a request", test_queue_that_breaks_behind_a_request},
 	{"block goes in one piece", test_block_goes_in_one_piece},
 	{"rest goes in a pause", test_rest_goes_in_a_pause},

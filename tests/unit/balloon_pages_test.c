@@ -178,17 +178,35 @@ static void test_deflate_discards_nothing(void)
 	end();
 }
 
+/* Counted each time, told once a second; the pages stay as they are, and the next ones go. */
 static void test_refused_discard(void)
 {
+	const int errors[] = {EAGAIN, ENOMEM, EINVAL, EPERM};
 	const uint32_t pfns[] = {PFN(FG_PAGES), PFN(FG_PAGES) + 1};
 	begin();
 	fg_fill(&fg, FG_PAGES, 8192, 5);
-	fg.fh->discard_error = ENOMEM;
-	fg_send_pfns(&fg, INFLATE, pfns, 2);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
-	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 8192, 5));
-	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->failed_bytes, 8192);
+	fakehost_capture_log();
+	for (uint16_t i = 0; i < 4; i++) {
+		fg.fh->discard_error = errors[i];
+		fg_send_pfns(&fg, INFLATE, pfns, 2);
+		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), i + 1);
+		CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 8192, 5));
+		CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->failed_bytes, (i + 1) * 8192U);
+		CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->faults[BALLOON_FAULT_DISCARD], i + 1U);
+	}
+	CU_ASSERT_EQUAL(fakehost_end_log(), 1);
 	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->discarded_bytes, 0);
+	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->bad_buffers, 0);
+
+	fakehost_advance(fg.fh, 1000);
+	fakehost_capture_log();
+	fg_send_pfns(&fg, INFLATE, pfns, 2);
+	CU_ASSERT_EQUAL(fakehost_end_log(), 1);
+
+	fg.fh->discard_error = 0;
+	fg_send_pfns(&fg, INFLATE, pfns, 2);
+	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 8192, 0));
+	CU_ASSERT_EQUAL(counters(BALLOON_Q_INFLATE)->discarded_bytes, 8192);
 	end();
 }
 
