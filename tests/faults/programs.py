@@ -1,0 +1,189 @@
+"""The programs whose calls fail: VMs from their start to their end, and the commands."""
+
+import os
+import signal
+import time
+
+from client import Gone, insist
+from points import run_points
+from program import Program
+from trial import Trial, spec
+
+MIB = 1 << 20
+TESTING = "zero=any numbering=linux"  # pages that could not be given back are as they were
+BALLOON = "/machine/peripheral/balloon0"
+REACH_SECONDS = 15
+
+
+# ---- VMs that test themselves --------------------------------------------
+
+
+def simple_boot(context):
+    path = spec(context, "vm.yaml", f'name: boot\nmemory: {{size: 24M}}\nballoon: "size=4M,free_page_reporting=on"\npayload: {{cmdline: "{TESTING}"}}\n')
+    return Trial(context, ["run", path])
+
+
+def boot(context):
+    """From a spec: inflates, reports, deflates, powers off."""
+    return run_points(simple_boot(context))
+
+
+def boot_shared(context):
+    """Shared memory that is there from the start; two processors; a socket elsewhere; a kernel and an initramfs from files."""
+    kernel = os.path.join(os.path.dirname(context.binary), "build", "guest", "guest.elf")
+    initramfs = spec(context, "initramfs", "nothing\n" * 1000)
+    arguments = ["--name", "shared", "--memory", "size=24M,shared=on,prefault=on", "--cpus", "2", "--balloon", "size=4M,free_page_reporting=on"]
+    arguments += ["--kernel", kernel, "--initramfs", initramfs, "--cmdline", TESTING, "--qmp", "elsewhere.sock"]
+    return run_points(Trial(context, ["run", *arguments]), simple_boot(context))
+
+
+def boot_to_file(context):
+    """The console goes to a file; without a sandbox; as another user, if this one is root, whom glibc 2.36 crashes over without memory."""
+    user = ["--user", "nobody"] if os.geteuid() == 0 else []
+    arguments = ["--name", "file", "--memory", "24M", "--balloon", "size=4M", "--cmdline", TESTING, "--serial", "mode=file,file=/dev/null", "--no-sandbox"]
+    return run_points(Trial(context, ["run", *arguments, *user], trusted=["libc.so.6"]), simple_boot(context))
+
+
+# ---- VMs that a client drives --------------------------------------------
+
+
+def end_by(program, name, command):
+    """Asks for the end until it comes: by a client, then by signals."""
+    insist(program, name, lambda client: client.ask(command))
+    deadline = time.monotonic() + 10
+    while not program.is_over() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while not program.is_over() and time.monotonic() < deadline + 10:
+        program.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+
+
+def reach(client, balloon_mib, ram_mib):
+    deadline = time.monotonic() + REACH_SECONDS
+    want = (ram_mib - balloon_mib) * MIB
+    client.ask("balloon", value=want)
+    while time.monotonic() < deadline:
+        answer = client.ask("query-balloon")
+        if answer and answer["actual"] == want:
+            return
+        time.sleep(0.01)
+    raise Gone
+
+
+def drive(client):
+    for command in ("query-status", "query-version", "query-commands", "query-name", "query-cpus-fast"):
+        client.ask(command)
+    reach(client, 8, 24)
+    client.ask("x-query-balloon")
+    client.ask("qom-list", path=BALLOON)
+    client.ask("qom-set", path=BALLOON, property="guest-stats-polling-interval", value=1)
+    client.ask("qom-get", path=BALLOON, property="guest-stats")
+    client.ask("stop")
+    client.ask("cont")
+    reach(client, 2, 24)
+
+
+def follow_and_reset(program):
+    if not program.wait("ready: "):
+        return "the guest does not start"
+    if not insist(program, "talk", drive):
+        return "a client gets nowhere"
+    if insist(program, "talk", lambda client: client.ask("system_reset")) and not program.wait("ready: ", 2):
+        return "the guest does not start again"
+    return ""
+
+
+def talk_to_follower(program):
+    wrong = follow_and_reset(program)
+    ended = program.is_over()
+    end_by(program, "talk", "system_powerdown")
+    return "" if ended else wrong
+
+
+def talk(context):
+    """Clients come, move the balloon, ask all there is, pause and reset it."""
+    arguments = ["--name", "talk", "--memory", "24M", "--balloon", "size=0,statistics=1", "--cmdline", "zero=any mode=follow touch_mb=12"]
+    return run_points(Trial(context, ["run", *arguments], talk_to_follower), simple_boot(context))
+
+
+def hint_once(client):
+    runs = (client.ask("x-query-balloon") or {"hint": {"runs": 0}})["hint"]["runs"]
+    if client.ask("x-balloon-hint") is None:
+        return
+    deadline = time.monotonic() + REACH_SECONDS
+    while time.monotonic() < deadline:
+        state = client.ask("x-query-balloon")
+        if state and state["hint"]["runs"] > runs and state["hint"]["phase"] != "running":
+            return
+        time.sleep(0.01)
+    raise Gone
+
+
+def talk_to_hinter(program):
+    done = program.wait("ready: ") and insist(program, "hints", hint_once)
+    wrong = "" if done or program.is_over() else "a client gets nowhere"
+    end_by(program, "hints", "system_powerdown")
+    return wrong
+
+
+def hints(context):
+    """A hint run; the guest checks each byte of what it uses again."""
+    arguments = ["--name", "hints", "--memory", "24M", "--balloon", "size=0,free_page_hinting=on", "--cmdline", "mode=hint touch_mb=8"]
+    return run_points(Trial(context, ["run", *arguments], talk_to_hinter), simple_boot(context))
+
+
+# ---- Commands ------------------------------------------------------------
+
+
+def config(context):
+    path = spec(context, "c.yaml", "name: c\ncpus: {boot_vcpus: 2}\nmemory: {size: 1G}\ndevices: [{driver: virtio-balloon, size: 512M}]\n")
+    return run_points(Trial(context, ["config", path, "--format", "yaml"], exact=True, folder=context.folder))
+
+
+def config_that_is_wrong(context):
+    """All of the ways to say so; the status is 2."""
+    path = spec(context, "w.yaml", "name: w\nmemry: {size: 1G}\ncpus: {boot_vcpus: 0}\nballoon: 'size=7X'\n")
+    return run_points(Trial(context, ["config", path, "--memory", "size=1G,size=2G"], folder=context.folder, status=2))
+
+
+def devices(context):
+    return run_points(Trial(context, ["devices", "virtio-balloon"], exact=True, folder=context.folder))
+
+
+def beside_a_vm(context, arguments, **more):
+    """A command that looks at a VM in which nothing fails."""
+    vm = Program(context.binary, context.folder, ["run", "--name", "live", "--memory", "24M", "--balloon", "size=0,free_page_hinting=on,statistics=1", "--cmdline", "mode=follow"])
+    try:
+        vm.wait("ready: ")
+        return run_points(Trial(context, arguments, folder=context.folder, **more))
+    finally:
+        vm.process.terminate()
+        vm.finish(20)
+
+
+def list_vms(context):
+    return beside_a_vm(context, ["list"])
+
+
+def balloon(context):
+    return beside_a_vm(context, ["balloon", "live", "8M", "--wait=10"])
+
+
+def stats(context):
+    return beside_a_vm(context, ["stats", "live", "--json"])
+
+
+def metrics(context):
+    return beside_a_vm(context, ["metrics"])
+
+
+def stop_another(context):
+    """There is no such VM."""
+    return beside_a_vm(context, ["stop", "nobody"], status=1)
+
+
+def doctor(context):
+    return run_points(Trial(context, ["doctor"], folder=context.folder, status=None))
+
+
+CASES = [boot, boot_shared, boot_to_file, talk, hints, config, config_that_is_wrong, devices, list_vms, balloon, stats, metrics, stop_another, doctor]
