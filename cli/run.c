@@ -104,19 +104,14 @@ static int catch_signals(struct run *run, struct fail *why)
 {
 	sigset_t set = wanted_signals();
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to report, of a memfd too */
 	return loop_catch_signals(&run->loop, &set, lifecycle_signal, &run->life, why);
 }
 
-/* The filters are compiled here, where it takes no time of those who wait for the host's kernel. */
 static void *load_payload(void *opaque)
 {
 	struct run *run = opaque;
 	struct loading *loading = &run->loading;
-	loading->ret = sandbox_build(&run->sandbox, &loading->why);
-	if (loading->ret == 0)
-		loading->ret = sandbox_enter(&run->sandbox, THREAD_LOADER, &loading->why);
+	loading->ret = sandbox_enter(&run->sandbox, THREAD_LOADER, &loading->why);
 	if (loading->ret == 0)
 		loading->ret = lifecycle_load(&run->life, &loading->start, &loading->why);
 	return NULL;
@@ -251,6 +246,8 @@ static int set_up(struct run *run, struct fail *why)
 	if (ret == 0)
 		ret = ram_init(&run->ram, &run->config->memory, why);
 	if (ret == 0)
+		ret = sandbox_build(&run->sandbox, why);
+	if (ret == 0)
 		ret = start_loading(run, why);
 	if (ret == 0)
 		ret = create_vm(run, why);
@@ -290,6 +287,8 @@ static void tear_down(struct run *run)
 
 static enum command_status run_vm(const struct vm_config *config, uint64_t exec_ns)
 {
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error to report, of a memfd too */
 	struct run run = {.config = config, .system.fd = -1, .serial_file = -1};
 	run.life = (struct lifecycle){
 		.loop = &run.loop,

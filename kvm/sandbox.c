@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -108,9 +109,25 @@ int sandbox_prepare(struct sandbox *sandbox, void (*last_words)(void), struct fa
 	return 0;
 }
 
+/*
+ * libseccomp does not look whether all of its allocations succeed (2.5.4: it
+ * crashes, or makes another filter than it was told to). So several times what
+ * it takes, 132 KiB, has to be there before it is called.
+ */
+#define BUILD_BYTES ((size_t)512 * 1024)
+
+static int check_memory(void)
+{
+	void *memory = mmap(NULL, BUILD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	munmap(memory, BUILD_BYTES);
+	return 0;
+}
+
 int sandbox_build(struct sandbox *sandbox, struct fail *why)
 {
-	int ret = 0;
+	int ret = sandbox->on ? check_memory() : 0;
 	for (unsigned kind = 0; kind < THREAD_N_KINDS && sandbox->on && ret == 0; kind++)
 		ret = seccomp_filter_build(&sandbox->filters[kind], kind);
 	return ret < 0 ? fail(why, -ret, "cannot build the sandbox's system call filters") : 0;

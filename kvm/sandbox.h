@@ -39,7 +39,7 @@ struct sandbox {
  */
 int sandbox_prepare(struct sandbox *sandbox, void (*last_words)(void), struct fail *why);
 
-/* Compiles the filters. Any thread. 0 or -errno. */
+/* Compiles the filters, while no other thread takes memory. 0 or -errno. */
 int sandbox_build(struct sandbox *sandbox, struct fail *why);
 
 /* Locks up the calling thread, for good. Files that are open stay usable. 0 or -errno. */
