@@ -90,7 +90,7 @@ static bool show_text(const struct request *request, const struct vm_state *stat
 	puts("");
 	if (state->tells_all && !request->wait && (!state->driver_ok || state->suspended || state->stalled)) /* a wait has told */
 		printf("%s: %s\n", request->name, vm_state_reason(state, state->target_bytes, reason));
-	return fflush(stdout) == 0;
+	return client_flush();
 }
 
 /* What is not known is left out. */

@@ -28,7 +28,7 @@ static bool print_event(const char *line)
 			putchar(code < ' ' ? ' ' : (int)code); /* white space between tokens */
 	}
 	putchar('\n');
-	return fflush(stdout) == 0;
+	return client_flush();
 }
 
 static int print_events(const struct client_vm *vm, void *opaque)

@@ -94,7 +94,7 @@ static bool show_text(const struct request *request, const struct run *run)
 	       run->longest_hold_us);
 	if (strcmp(run->phase, "done") != 0)
 		printf("%s: the run did not come to its end: %s\n", request->name, run->phase);
-	return fflush(stdout) == 0;
+	return client_flush();
 }
 
 static bool show_json(const struct request *request, const struct run *run)

@@ -134,5 +134,5 @@ int cmd_list(int argc, char **argv)
 	for (ssize_t i = 0; i < n && names; i++)
 		print_name(vms[i]);
 	vm_poll_destroy_all(vms, (size_t)n);
-	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
+	return client_flush() ? status : COMMAND_FAILED;
 }

@@ -25,10 +25,7 @@ static bool print(enum metrics_format format, struct vm_poll **polls, size_t n)
 		vms[i] = (struct metrics_vm){.name = vm_poll_name(polls[i]), .answers = vm_poll_answers(polls[i])};
 	metrics_write(stdout, format, vms, n);
 	free(vms);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
-	log_line(LOG_LEVEL_ERROR, NULL, "cannot write to standard output");
-	return false;
+	return client_flush();
 }
 
 int cmd_metrics(int argc, char **argv)

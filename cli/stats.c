@@ -122,7 +122,7 @@ static bool print_text(const struct request *request, uint64_t updated_s, const 
 		if (request->asks_by_itself)
 			printf("%s: QEMU asks for them every so many seconds, once qom-set gave %s a guest-stats-polling-interval\n", request->name,
 			       client_plain(path, sizeof path, request->path));
-		return fflush(stdout) == 0;
+		return client_flush();
 	}
 	if (localtime_r(&time_s, &tm))
 		strftime(when, sizeof when, "%F %T", &tm);
@@ -134,7 +134,7 @@ static bool print_text(const struct request *request, uint64_t updated_s, const 
 		else if (value != UINT64_MAX)
 			printf("  %-26s %12" PRIu64 "\n", stats[i].text, value);
 	}
-	return fflush(stdout) == 0;
+	return client_flush();
 }
 
 /* What the guest does not report is left out. */

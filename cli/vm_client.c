@@ -286,10 +286,23 @@ void client_member_u64(struct json_out *out, const char *key, uint64_t value)
 bool client_print_json(struct json_out *out)
 {
 	json_out_raw(out, "\n", 1);
-	bool good = !out->failed && fwrite(out->bytes, 1, out->len, stdout) == out->len && fflush(stdout) == 0;
+	bool good = !out->failed;
 
+	if (good)
+		fwrite(out->bytes, 1, out->len, stdout);
+	else
+		log_line(LOG_LEVEL_ERROR, NULL, "out of memory");
 	json_out_finish(out);
-	return good;
+	return good && client_flush();
+}
+
+bool client_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	log_line(LOG_LEVEL_ERROR, NULL, "cannot write to standard output");
+	clearerr(stdout); /* said once is enough */
+	return false;
 }
 
 /* ---- Time ------------------------------------------------------------ */

@@ -90,4 +90,7 @@ void client_member_u64(struct json_out *out, const char *key, uint64_t value);
 /* Prints what is in `out` and ends the line; false when it cannot be written. Finishes `out`. */
 bool client_print_json(struct json_out *out);
 
+/* Whether all of standard output could be written; it is said when not. */
+bool client_flush(void);
+
 #endif
