@@ -63,7 +63,8 @@ static enum qmp_input_result end_value(struct qmp_input *input, const char **why
 		input->whole = true;
 		return QMP_INPUT_VALUE;
 	}
-	*why = "message is too long";
+	/* push() gave up before it had as much as there may be. */
+	*why = input->cap * 2 <= QMP_MAX_MESSAGE ? "out of memory" : "message is too long";
 	start_afresh(input);
 	return QMP_INPUT_BAD;
 }

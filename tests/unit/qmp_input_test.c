@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/qmp_server.h"
+#include "tests/unit/failalloc.h"
 #include "tests/unit/suite.h"
 
 /* Feeds the text in pieces; values end up one a line, what is bad as "!". */
@@ -142,7 +143,37 @@ static void longest_message_fits(void)
 	free(result);
 }
 
+static const char *why_bad(struct qmp_input *input, const char *bytes, size_t len)
+{
+	const char *why = "";
+	size_t used;
+	for (size_t i = 0; i < len; i++)
+		qmp_input_feed(input, bytes + i, 1, &used, &why);
+	return why;
+}
+
+/* A message that could not be kept is said to be so, and the next one is read as it is. */
+static void no_memory_is_not_too_long(void)
+{
+	struct qmp_input input = {0};
+	failalloc_begin(0, true);
+	const char *why = why_bad(&input, "[1]", 3);
+	if (failalloc_end()) /* not with a sanitizer's allocator */
+		CU_ASSERT_STRING_EQUAL(why, "out of memory");
+	CU_ASSERT_STRING_EQUAL(why_bad(&input, "[2]", 3), "");
+	CU_ASSERT_EQUAL(input.len, 3);
+
+	char *text = malloc(QMP_MAX_MESSAGE + 1);
+	memset(text, ' ', QMP_MAX_MESSAGE + 1);
+	text[0] = '[';
+	text[QMP_MAX_MESSAGE] = ']';
+	CU_ASSERT_STRING_EQUAL(why_bad(&input, text, QMP_MAX_MESSAGE + 1), "message is too long");
+	free(text);
+	qmp_input_finish(&input);
+}
+
 static const struct test_case cases[] = {
+	{"no memory is not too long", no_memory_is_not_too_long},
 	{"values end where they end", values_end_where_they_end},
 	{"scalars end at what follows", scalars_end_at_what_follows},
 	{"single quotes become double ones", single_quotes_become_double_ones},
