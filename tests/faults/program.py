@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -28,8 +29,8 @@ def library_of(binary):
 class Program:
     """`text`: what came on its terminal, `errors`: what came on standard error; both grow while it runs."""
 
-    def __init__(self, binary, folder, arguments, faults=(), more=None):
-        self.folder = folder
+    def __init__(self, binary, folder, arguments, faults=(), more=None, limits=None):
+        self.folder, self.limits = folder, limits or {}
         self.text, self.errors = "", ""
         self.changed = threading.Condition()
         handle, self.table_path = tempfile.mkstemp(prefix="table-", dir=folder)
@@ -58,6 +59,8 @@ class Program:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for limit, value in self.limits.items():
+            resource.setrlimit(limit, (value, value))
 
     def read_terminal(self):
         with contextlib.suppress(OSError):  # EIO: nobody holds the other side any more
@@ -103,7 +106,7 @@ class Program:
         self.process.stderr.close()
         self.table = table.read(self.table_path)
         os.unlink(self.table_path)
-        expect(self.table.pid, f"{library_of} does not count")
+        expect(self.table.pid or self.limits, f"{library_of(self.process.args[0])} does not count")
         return self
 
     def leftovers(self):

@@ -1,5 +1,6 @@
 """The programs whose calls fail: VMs from their start to their end, and the commands."""
 
+import contextlib
 import os
 import signal
 import time
@@ -83,12 +84,17 @@ def drive(client):
     reach(client, 2, 24)
 
 
+def reset(client):
+    if client.ask("system_reset") is None:
+        raise Gone
+
+
 def follow_and_reset(program):
     if not program.wait("ready: "):
         return "the guest does not start"
     if not insist(program, "talk", drive):
         return "a client gets nowhere"
-    if insist(program, "talk", lambda client: client.ask("system_reset")) and not program.wait("ready: ", 2):
+    if insist(program, "talk", reset) and not program.wait("ready: ", 2):
         return "the guest does not start again"
     return ""
 
@@ -150,36 +156,43 @@ def devices(context):
     return run_points(Trial(context, ["devices", "virtio-balloon"], exact=True, folder=context.folder))
 
 
-def beside_a_vm(context, arguments, **more):
-    """A command that looks at a VM in which nothing fails."""
-    vm = Program(context.binary, context.folder, ["run", "--name", "live", "--memory", "24M", "--balloon", "size=0,free_page_hinting=on,statistics=1", "--cmdline", "mode=follow"])
+@contextlib.contextmanager
+def beside_a_vm(context):
+    """A VM in which nothing fails, for commands to look at."""
+    arguments = ["--name", "live", "--memory", "24M", "--balloon", "size=0,free_page_hinting=on,statistics=1", "--cmdline", "mode=follow"]
+    vm = Program(context.binary, context.folder, ["run", *arguments])
     try:
         vm.wait("ready: ")
-        return run_points(Trial(context, arguments, folder=context.folder, **more))
+        yield
     finally:
         vm.process.terminate()
         vm.finish(20)
 
 
+def look_at_a_vm(context, arguments, **more):
+    with beside_a_vm(context):
+        return run_points(Trial(context, arguments, folder=context.folder, **more))
+
+
 def list_vms(context):
-    return beside_a_vm(context, ["list"])
+    return look_at_a_vm(context, ["list"])
 
 
 def balloon(context):
-    return beside_a_vm(context, ["balloon", "live", "8M", "--wait=10"])
+    return look_at_a_vm(context, ["balloon", "live", "8M", "--wait=10"])
 
 
 def stats(context):
-    return beside_a_vm(context, ["stats", "live", "--json"])
+    return look_at_a_vm(context, ["stats", "live", "--json"])
 
 
 def metrics(context):
-    return beside_a_vm(context, ["metrics"])
+    return look_at_a_vm(context, ["metrics"])
 
 
 def stop_another(context):
     """There is no such VM."""
-    return beside_a_vm(context, ["stop", "nobody"], status=1)
+    return look_at_a_vm(context, ["stop", "nobody"], status=1)
 
 
 def doctor(context):
