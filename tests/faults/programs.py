@@ -14,6 +14,7 @@ MIB = 1 << 20
 TESTING = "zero=any numbering=linux"  # pages that could not be given back are as they were
 BALLOON = "/machine/peripheral/balloon0"
 REACH_SECONDS = 15
+END_SECONDS = 10
 
 
 # ---- VMs that test themselves --------------------------------------------
@@ -48,15 +49,27 @@ def boot_to_file(context):
 # ---- VMs that a client drives --------------------------------------------
 
 
-def end_by(program, name, command):
-    """Asks for the end until it comes: by a client, then by signals."""
-    insist(program, name, lambda client: client.ask(command))
-    deadline = time.monotonic() + 10
+def must(command):
+    """A job for insist(): the command is not refused."""
+
+    def job(client):
+        if client.ask(command) is None:
+            raise Gone
+
+    return job
+
+
+def end(program, name):
+    """Presses the power button, by a client or by a signal; a second signal ends it without the guest."""
+    deadline = time.monotonic() + (END_SECONDS if insist(program, name, must("system_powerdown")) else 0)
     while not program.is_over() and time.monotonic() < deadline:
         time.sleep(0.01)
-    while not program.is_over() and time.monotonic() < deadline + 10:
-        program.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+    for _ in range(2):
+        deadline = time.monotonic() + END_SECONDS
+        if not program.is_over():
+            program.process.send_signal(signal.SIGTERM)
+        while not program.is_over() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def reach(client, balloon_mib, ram_mib):
@@ -84,17 +97,12 @@ def drive(client):
     reach(client, 2, 24)
 
 
-def reset(client):
-    if client.ask("system_reset") is None:
-        raise Gone
-
-
 def follow_and_reset(program):
     if not program.wait("ready: "):
         return "the guest does not start"
     if not insist(program, "talk", drive):
         return "a client gets nowhere"
-    if insist(program, "talk", reset) and not program.wait("ready: ", 2):
+    if insist(program, "talk", must("system_reset")) and not program.wait("ready: ", 2):
         return "the guest does not start again"
     return ""
 
@@ -102,7 +110,7 @@ def follow_and_reset(program):
 def talk_to_follower(program):
     wrong = follow_and_reset(program)
     ended = program.is_over()
-    end_by(program, "talk", "system_powerdown")
+    end(program, "talk")
     return "" if ended else wrong
 
 
@@ -128,7 +136,7 @@ def hint_once(client):
 def talk_to_hinter(program):
     done = program.wait("ready: ") and insist(program, "hints", hint_once)
     wrong = "" if done or program.is_over() else "a client gets nowhere"
-    end_by(program, "hints", "system_powerdown")
+    end(program, "hints")
     return wrong
 
 
