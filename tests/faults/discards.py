@@ -24,7 +24,7 @@ class Vm:
         arguments = ["run", "--name", NAME, "--memory", memory, "--balloon", balloon, "--cmdline", cmdline]
         self.program = Program(context.binary, context.folder, arguments, faults, more)
         context.add(self)
-        expect(self.program.wait("ready: ", seconds=60), f"the guest does not start{self.program.output()}")
+        expect(self.program.wait("ready: "), f"the guest does not start{self.program.output()}")
         self.client = Client(self.program, NAME)
 
     def kill(self):
@@ -49,7 +49,7 @@ class Vm:
         line = rf"balloon: from {was_mib * 256} to {balloon_mib * 256} pages"
         nth = len(re.findall(f"^{PREFIX}{line}", self.program.text, re.M)) + 1
         self.ask("balloon", value=(ram_mib - balloon_mib) * MIB)
-        expect(self.program.wait(line, nth, seconds=60), f"the guest does not move from {was_mib} to {balloon_mib} MiB{self.program.output()}")
+        expect(self.program.wait(line, nth), f"the guest does not move from {was_mib} to {balloon_mib} MiB{self.program.output()}")
 
     def state(self):
         return self.ask("x-query-balloon")
@@ -178,7 +178,7 @@ def locked_memory(context):
 
 def one_hint_run(vm, nth):
     vm.ask("x-balloon-hint")
-    expect(vm.program.wait(f"ready again after hint run {nth + 1}", seconds=60), f"the run does not end{vm.program.output()}")
+    expect(vm.program.wait(f"ready again after hint run {nth + 1}"), f"the run does not end{vm.program.output()}")
     return vm.state()["hint"]
 
 
@@ -213,7 +213,7 @@ def write_log_refused(context):
             refused += 1
             expect(vm.state()["hint"]["phase"] != "running", "a run goes on without a log of writes")
         else:
-            expect(vm.program.wait("ready again after hint run 2", seconds=60), f"the run does not end{vm.program.output()}")
+            expect(vm.program.wait("ready again after hint run 2"), f"the run does not end{vm.program.output()}")
         hint = one_hint_run(vm, 2 if begun else 1)
         expect(hint["failed"] == 0 and hint["discarded"] > 0, f"the run after that: {hint}")
         vm.pass_and_end()

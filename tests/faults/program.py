@@ -81,7 +81,7 @@ class Program:
     def has_said(self, pattern, nth=1):
         return len(re.findall(f"^{PREFIX}{pattern}", self.text, re.M)) >= nth
 
-    def wait(self, pattern, nth=1, seconds=20):
+    def wait(self, pattern, nth=1, seconds=60):
         """Whether the guest says it, unless the program ends first."""
         deadline = time.monotonic() + seconds
         with self.changed:

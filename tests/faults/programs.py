@@ -13,8 +13,8 @@ from trial import Trial, spec
 MIB = 1 << 20
 TESTING = "zero=any numbering=linux"  # pages that could not be given back are as they were
 BALLOON = "/machine/peripheral/balloon0"
-REACH_SECONDS = 15
-END_SECONDS = 10
+REACH_SECONDS = 40
+END_SECONDS = 20
 
 
 # ---- VMs that test themselves --------------------------------------------
