@@ -204,7 +204,8 @@ def stop_another(context):
 
 
 def doctor(context):
-    return run_points(Trial(context, ["doctor"], folder=context.folder, status=None))
+    """Without memory glob() of glibc 2.36 frees twice; what getgrgid() takes it keeps."""
+    return run_points(Trial(context, ["doctor"], folder=context.folder, status=None, trusted=["libc.so.6"]))
 
 
 CASES = [boot, boot_shared, boot_to_file, talk, hints, config, config_that_is_wrong, devices, list_vms, balloon, stats, metrics, stop_another, doctor]
