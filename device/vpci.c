@@ -423,6 +423,8 @@ static void add_caps(struct vpci *vpci)
 int vpci_init(struct vpci *vpci, struct device *dev, const struct vpci_type *type, uint64_t features, struct pci_root *root, unsigned slot)
 {
 	assert(type->n_queues && type->n_queues < VPCI_MAX_QUEUES && type->config_len <= VPCI_MAX_CONFIG_LEN);
+	assert(type->has_queue && type->driver_ok && type->queue_run && type->queue_reset && type->reset);
+	assert(!type->config_len || (type->config_read && type->config_write));
 	memset(vpci, 0, sizeof *vpci);
 	vpci->dev = dev;
 	vpci->type = type;

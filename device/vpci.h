@@ -30,7 +30,7 @@
 
 struct vpci;
 
-/* All callbacks: device lock held. */
+/* All callbacks: device lock held. Those without a word on NULL are needed, config_* if there is configuration. */
 struct vpci_type {
 	uint16_t device_type; /* VIRTIO 1.4, section 5 */
 	uint32_t pci_class;   /* base class << 16 | subclass << 8 | interface */
