@@ -11,18 +11,11 @@ import tempfile
 from harness import SECONDS, Wrong, expect, wait_until
 
 
-class Terminal:
-    """One pane with a shell, whose modes are printed before and after the program. `prefix` and what is typed are sh."""
+class Pane:
+    """One pane of a tmux server of its own that runs a shell script."""
 
-    def __init__(self, context, *arguments, columns=130, rows=20, term="screen-256color", locale="C.UTF-8"):
-        folder = tempfile.mkdtemp(prefix="terminal-", dir=context.folder)
+    def __init__(self, folder, script, columns, rows):
         self.socket = os.path.join(folder, "tmux")
-        self.modes = [os.path.join(folder, name) for name in ("modes-before", "modes-after")]
-        command = shlex.join([context.binary, *arguments])
-        variables = f"XDG_RUNTIME_DIR={shlex.quote(context.folder)} LC_ALL={locale} TERM={term}"
-        before, after = (shlex.quote(path) for path in self.modes)
-        # A shell whose child was ended by a signal ends by it too, unless it handles that signal.
-        script = f"trap : INT QUIT HUP TERM; stty -g >{before}; echo before; {variables} {command}; echo status=$?; stty -g >{after}; exec sleep 1000"
         env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "SHELL": "/bin/sh"}
         self.tmux("-u", "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), script, ";", "set", "-g", "status", "off", env=env)
 
@@ -55,6 +48,19 @@ class Terminal:
 
     def wait(self, text, seconds=SECONDS):
         return wait_until(lambda: text in self.screen() and self.screen(), lambda: f"{text!r} on the screen:\n{self.screen()}", seconds)
+
+class Terminal(Pane):
+    """A pane with the program, and the terminal's modes before and after it."""
+
+    def __init__(self, context, *arguments, columns=130, rows=20, term="screen-256color", locale="C.UTF-8"):
+        folder = tempfile.mkdtemp(prefix="terminal-", dir=context.folder)
+        self.modes = [os.path.join(folder, name) for name in ("modes-before", "modes-after")]
+        command = shlex.join([context.binary, *arguments])
+        variables = f"XDG_RUNTIME_DIR={shlex.quote(context.folder)} LC_ALL={locale} TERM={term}"
+        before, after = (shlex.quote(path) for path in self.modes)
+        # A shell whose child was ended by a signal ends by it too, unless it handles that signal.
+        script = f"trap : INT QUIT HUP TERM; stty -g >{before}; echo before; {variables} {command}; echo status=$?; stty -g >{after}; exec sleep 1000"
+        super().__init__(folder, script, columns, rows)
 
     def program(self):
         """The pid of the program in the pane: the shell's child."""
