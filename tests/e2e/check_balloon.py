@@ -146,10 +146,10 @@ class Runtime(Scenario):
 
 
 class DeflateOnOom(Scenario):
-    """Half of RAM in a balloon that the guest may take back when it needs it."""
+    """Three quarters of RAM in a balloon that the guest may take back when it needs it: examples/lend.yaml."""
 
     memory = "512M"
-    balloon = {"size": "256M", "deflate_on_oom": True}
+    lent = 384 * MIB
     expected_stderr = "the guest panicked"
 
     def kills(self):
@@ -158,8 +158,8 @@ class DeflateOnOom(Scenario):
     @check
     def boots_inflated(self):
         """With this feature the driver leaves MemTotal alone: the memory is only lent."""
-        self.boot()
-        self.vm.wait_balloon(256 * MIB)
+        self.boot(example="lend.yaml")
+        self.vm.wait_balloon(self.lent)
         total = self.vm.console.meminfo("MemTotal")
         assert total > 400 * MIB, f"MemTotal is {total / MIB:.1f} MiB"
 
@@ -167,24 +167,24 @@ class DeflateOnOom(Scenario):
     def sysrq_f_deflates(self):
         """The OOM killer asks the balloon first; called by this key it kills one process whatever the balloon gave."""
         vm = self.vm
-        vm.set_balloon(256 * MIB)
+        vm.set_balloon(self.lent)
         pid = vm.console.spawn("sh -c 'echo 1000 >/proc/self/oom_score_adj; exec mem hold 16'", "/tmp/victim")
         vm.console.wait_output("cat /tmp/victim", "pages")
         vm.sh("echo f >/proc/sysrq-trigger")
-        wait_until(lambda: vm.balloon_bytes() < 256 * MIB, "the balloon shrinks", 60)
+        wait_until(lambda: vm.balloon_bytes() < self.lent, "the balloon shrinks", 60)
         vm.sh(f"kill {pid}; true", check=False)
 
     @check
     def need_is_met_from_the_balloon(self):
         """A process that needs more than is free gets it, and nothing has to die."""
         vm = self.vm
-        vm.set_balloon(256 * MIB)
+        vm.set_balloon(self.lent)
         kills = self.kills()
         free = vm.console.meminfo("MemFree")
         vm.sh(f"mem touch {free // MIB + 64}", seconds=300)
         assert self.kills() == kills, "the guest killed a process that it need not"
         actual = vm.balloon_bytes()
-        assert actual < 240 * MIB, f"the guest took {free // MIB + 64} MiB with {free // MIB} free, and the balloon has {actual / MIB:.1f}"
+        assert actual < self.lent - 16 * MIB, f"the guest took {free // MIB + 64} MiB with {free // MIB} free, and the balloon has {actual / MIB:.1f}"
 
     @check
     def deflations_are_counted(self):
@@ -193,8 +193,8 @@ class DeflateOnOom(Scenario):
 
     @check
     def inflates_again_when_asked(self):
-        self.vm.set_balloon(255 * MIB)
-        self.vm.set_balloon(256 * MIB)
+        self.vm.set_balloon(self.lent - MIB)
+        self.vm.set_balloon(self.lent)
 
     @check
     def panic_ends_with_3(self):
@@ -206,15 +206,15 @@ class DeflateOnOom(Scenario):
 
 
 class Reporting(Scenario):
-    """Free page reporting: the guest tells what it has freed, nobody asks for anything."""
+    """Free page reporting: the guest tells what it has freed, nobody asks for anything. The VM is examples/debian.yaml."""
 
     memory = "1G"
-    balloon = {"size": "0", "free_page_reporting": True}
     expected_stderr = "another SIGTERM: the VM ends without the guest"
 
     @check
     def boots_to_a_shell(self):
-        self.boot()
+        self.boot(example="debian.yaml")
+        self.vm.set_balloon(0)
 
     @check
     def freed_memory_goes_back(self):

@@ -24,12 +24,10 @@ class HugePages(Scenario):
 
     host_cmdline = "hugepagesz=1G hugepages=3 hugepagesz=2M hugepages=256 default_hugepagesz=2M"
 
-    def boot_on(self, page_size, memory, **balloon):
+    def boot_on(self, page_size, memory, **options):
         self.page_size = page_size
         self.memory = memory
-        self.memory_options = {"hugepages": True, "hugepage_size": "2M" if page_size == TWO_MIB else "1G", "prefault": True}
-        self.balloon = {"size": "0", **balloon}
-        self.boot_another()
+        self.boot_another(**options)
 
     def account(self, balloon):
         """The balloon has reached `balloon`. Returns the bytes that the host has back for it: whole huge pages all, and
@@ -59,7 +57,7 @@ class HugePages(Scenario):
 
     @check
     def two_mib_boots(self):
-        self.boot_on(TWO_MIB, "512M", free_page_hinting=True)
+        self.boot_on(TWO_MIB, "512M", example="hugepages.yaml")
         assert self.vm.rss() == self.vm.ram_bytes and free_huge_pages(TWO_MIB) == 0
 
     @check
@@ -100,6 +98,7 @@ class HugePages(Scenario):
 
     @check
     def one_gib_boots(self):
+        self.memory_options = {"hugepages": True, "hugepage_size": "1G", "prefault": True}
         self.boot_on(ONE_GIB, "3G")
         assert self.vm.rss() == self.vm.ram_bytes and free_huge_pages(ONE_GIB) == 0
 

@@ -82,10 +82,10 @@ class Scenario:
         self.vm = self.make_vm(**options)
         return self.vm.boot()
 
-    def boot_another(self):
+    def boot_another(self, **options):
         """As `boot`, when the VM before is of no more use."""
         self.finish()
-        return self.boot()
+        return self.boot(**options)
 
     def finish(self):
         for vm in self.vms:

@@ -20,6 +20,7 @@ from qmp import Qmp
 from waiting import POLL_SECONDS, wait_until
 
 LIBC = ctypes.CDLL(None)
+EXAMPLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "examples")
 PR_SET_PDEATHSIG = 1
 MIB = 1 << 20
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -55,13 +56,14 @@ class Vm:
     """What both programs have in common. `folder` gets serial.log, stderr.log, qmp.log and what else there is; `runtime`
     is for sockets, whose paths must be short (107 bytes, unix(7))."""
 
-    def __init__(self, program, folder, runtime, spec, on_pty=False, by_flags=False):
+    def __init__(self, program, folder, runtime, spec, on_pty=False, by_flags=False, example=None):
         self.program = program
         self.folder = folder
         self.runtime = runtime
         self.spec = spec
         self.on_pty = on_pty
         self.by_flags = by_flags
+        self.example = example
         self.name = spec["name"]
         self.ram_bytes = parse_size(spec["memory"]["size"])
         self.qmp_path = os.path.join(runtime, f"{self.name}.qmp")
@@ -175,11 +177,12 @@ class Vm:
 class Balloon(Vm):
     """vmm-balloon, with its spec in a file."""
 
+    def payload_flags(self):
+        return [word for name, value in self.spec["payload"].items() for word in ("--" + name, value)]
+
     def flags(self):
         spec = self.spec
-        flags = ["--name", self.name, "--cpus", str(spec["cpus"]["boot_vcpus"])]
-        for name in ("kernel", "initramfs", "cmdline"):
-            flags += ["--" + name, spec["payload"][name]]
+        flags = ["--name", self.name, "--cpus", str(spec["cpus"]["boot_vcpus"]), *self.payload_flags()]
         for name in ("memory", "balloon", "serial"):
             if name in spec:
                 flags += ["--" + name, ",".join(f"{key}={yaml_scalar(value)}" for key, value in spec[name].items())]
@@ -191,8 +194,15 @@ class Balloon(Vm):
             f.writelines(yaml_line(key, value) for key, value in self.spec.items())
         return path
 
+    def example_as_it_stands(self):
+        """But for its name, and a payload that a program can drive."""
+        return [os.path.join(EXAMPLES, self.example), "--name", self.name, *self.payload_flags()]
+
     def command(self):
-        what = self.flags() if self.by_flags else [self.spec_file()]
+        if self.example:
+            what = self.example_as_it_stands()
+        else:
+            what = self.flags() if self.by_flags else [self.spec_file()]
         return [self.program, "run", *what, *(["--qmp", self.qmp_path] if self.qmp_path else [])]
 
     def state(self):
