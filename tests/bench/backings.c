@@ -63,6 +63,59 @@ uint64_t backing_rss(const struct guest_ram *ram)
 	return bytes;
 }
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The number in a file of a control group, UINT64_MAX for "max" and for what is not there. */
+static uint64_t number_in(const char *folder, const char *name)
+{
+	char path[1024], text[32];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *file = fopen(path, "re");
+	uint64_t value = UINT64_MAX;
+	if (file && fgets(text, sizeof text, file) && strncmp(text, "max", 3) != 0)
+		value = strtoull(text, NULL, 10);
+	if (file)
+		fclose(file);
+	return value;
+}
+
+/* What the control group and those that it lies in leave to us. */
+static uint64_t cgroup_spare_bytes(char *folder, size_t root_len)
+{
+	uint64_t spare = UINT64_MAX;
+	for (;;) {
+		uint64_t max = number_in(folder, "memory.max"), current = number_in(folder, "memory.current");
+		if (max != UINT64_MAX && current != UINT64_MAX)
+			spare = min_u64(spare, max > current ? max - current : 0);
+		char *slash = strrchr(folder, '/');
+		if (!slash || (size_t)(slash - folder) < root_len)
+			return spare;
+		*slash = '\0';
+	}
+}
+
+static uint64_t own_cgroup_spare_bytes(void)
+{
+	static const char root[] = "/sys/fs/cgroup";
+	char line[512], folder[sizeof root + sizeof line];
+	uint64_t spare = UINT64_MAX;
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	while (file && fgets(line, sizeof line, file)) {
+		if (strncmp(line, "0::/", 4) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(folder, sizeof folder, "%s%s", root, line + 3);
+		spare = cgroup_spare_bytes(folder, strlen(root));
+	}
+	if (file)
+		fclose(file);
+	return spare;
+}
+
+/* Half of it is left to others. */
 uint64_t backing_spare_bytes(void)
 {
 	uint64_t kib = 0;
@@ -73,5 +126,5 @@ uint64_t backing_spare_bytes(void)
 			kib = strtoull(line + 13, NULL, 10);
 	if (meminfo)
 		fclose(meminfo);
-	return kib * 1024 / 2;
+	return min_u64(kib * 1024, own_cgroup_spare_bytes()) / 2;
 }

@@ -9,22 +9,22 @@
 #ifndef TESTS_BENCH_MEASURE_H
 #define TESTS_BENCH_MEASURE_H
 
-#include "tests/bench/backings.h"
+#include "tests/bench/area.h"
 #include "tests/unit/fakeguest.h"
 
 #define MEASURE_PAGES_PER_BUFFER 256u
 #define MEASURE_MAX_ROUNDS 16
-#define MEASURE_MAX_PAGES (3u << 20) /* page numbers that fit below FG_PAGES */
+#define MEASURE_MAX_PAGES (3ULL << 20) /* page numbers that fit below FG_PAGES */
 
 struct measure {
-	struct guest_ram *ram;
+	struct area area; /* a multiple of 1024 pages */
 	struct fakeguest fg;
 	struct gmem fake_gmem; /* the fake host's own, for its end */
-	size_t area_pages;     /* from FG_PAGES on; a multiple of 1024 */
 	unsigned rounds;
+	bool lies; /* discards for the device do nothing and say that they did: the check of RSS must fail */
 	unsigned n_kicks;
 	uint64_t last_ms;	   /* of the CPU time, when the fake host's clock was set by it */
-	struct gmem_range *ranges; /* room for area_pages */
+	struct gmem_range *ranges; /* room for the area's pages */
 	uint8_t *marks;		   /* one a page of the area */
 };
 
@@ -36,6 +36,7 @@ struct figure {
 	const char *backing, *pattern;
 	unsigned per_kick; /* requests in a notification */
 	uint64_t area_bytes, named_pages;
+	bool may_grow;				 /* the kernel makes pieces of huge pages whole again by itself, a few at a time */
 	double device_ns;			 /* request, discard and return */
 	double limit_ns;			 /* the fewest, largest discards that cover the same pages, in the best order */
 	double request_limit_ns;		 /* the same for the pages of each notification by themselves */
@@ -56,5 +57,11 @@ struct figure measure_inflate(struct measure *m, const uint32_t *pages, size_t n
 
 /* Reports of 32 blocks each; `first` has the n blocks' first pages. */
 struct figure measure_report(struct measure *m, const uint32_t *first, size_t n, size_t pages_per_block);
+
+/*
+ * A hint run over the same. The fake host's dirty log is part of the device's
+ * times: it protects all of RAM and takes a fault for the first write to a page.
+ */
+struct figure measure_hints(struct measure *m, const uint32_t *first, size_t n, size_t pages_per_block);
 
 #endif

@@ -17,10 +17,6 @@ struct pattern {
 extern const struct pattern patterns[];
 extern const size_t n_patterns;
 
-/* The first and the last of them: the best and the worst that a guest can do. */
-#define PATTERN_ASCENDING (&patterns[0])
-#define PATTERN_RANDOM (&patterns[n_patterns - 1])
-
 /* A pattern of blocks of `pages` pages each, in random order, as the indices of their first pages: for reporting. */
 size_t pattern_blocks(uint32_t *first, size_t n, size_t pages);
 

@@ -1,10 +1,14 @@
 /*
  * What the balloon takes to give memory back to the host, for each kind of
  * memory and each order in which a guest may name its pages, beside what the
- * kernel alone takes for the same pages in the same run. Fails when memory did
- * not really go back, never on time.
+ * kernel alone takes for the same pages in the same run; and whether that stays
+ * as it is when there is more memory. Fails when memory did not really go back,
+ * never on time.
  *
- * usage: reclaim [--json] [MEMORY]
+ * usage: reclaim [--json] [--quick] [--false-discards] [MEMORY]
+ *
+ *   --quick           tiny sizes: shows that it works, and no figure worth reading
+ *   --false-discards  the host does not discard what it says it does: this must fail
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,125 +19,218 @@
 
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
-#define AREA_BYTES (256 * MIB)
-#define ROUNDS 3
-#define LARGEST_BYTES (4 * GIB)
+#define HINT_PAGES 1024 /* of a block: what Linux hints at */
 
-static bool as_json;
+/* Sizes, in full and in quick runs. */
+static const struct plan {
+	uint64_t area_bytes; /* for the orders and for hints */
+	unsigned rounds;
+	uint64_t least_bytes, step, most_bytes; /* for growth: the first area, by how much the next is larger, the last */
+} full = {256 * MIB, 3, 64 * MIB, 8, MEASURE_MAX_PAGES *AREA_PAGE}, quick = {8 * MIB, 1, 4 * MIB, 2, 16 * MIB};
+
+static const struct plan *plan = &full;
+static bool as_json, lies;
 static const char *only; /* this memory, NULL for all */
 static bool all_ok = true;
 static unsigned n_figures;
 
 /* ---- Output ---------------------------------------------------------- */
 
-/* 0 where there is nothing to discard: half of each huge page. */
-static double ratio(const struct figure *f, double limit)
+/* 0 where there is nothing to compare with: half of each huge page, which cannot be discarded. */
+static double ratio(double value, double limit)
 {
-	return f->expected_bytes && limit > 0 ? f->device_ns / limit : 0;
+	return limit > 0 ? value / limit : 0;
 }
 
-static void print_head(const char *title)
+static double to_limit(const struct figure *f, double limit)
 {
-	if (as_json)
-		return;
-	printf("\n%s\n", title);
-	printf("  %-12s %-14s %5s %7s | %7s %7s %6s | %7s %6s | %6s | %6s %6s %5s %5s\n", "memory", "pattern", "/kick", "MiB", "device", "limit", "ratio",
-	       "request", "ratio", "work", "refill", "limit", "huge", "limit");
+	return f->expected_bytes ? ratio(f->device_ns, limit) : 0;
+}
+
+static const char *verdict(const struct figure *f)
+{
+	return figure_is_ok(f) ? "" : "  FAILED: memory did not go back";
+}
+
+static void print_title(const char *title)
+{
+	if (!as_json)
+		printf("\n%s\n", title);
+}
+
+static void print_head(void)
+{
+	if (!as_json)
+		printf("  %-12s %-14s %5s %7s | %7s %7s %6s | %7s %6s | %6s | %6s %6s %5s %5s\n", "memory", "pattern", "/kick", "MiB", "device", "limit",
+		       "ratio", "request", "ratio", "work", "refill", "limit", "huge", "limit");
 }
 
 static void print_row(const struct figure *f)
 {
 	printf("  %-12s %-14s %5u %7llu | %7.1f %7.1f %6.2f | %7.1f %6.2f | %6.1f | %6.2f %6.2f %4.0f%% %4.0f%%%s\n", f->backing, f->pattern, f->per_kick,
-	       (unsigned long long)(f->area_bytes / MIB), f->device_ns, f->limit_ns, ratio(f, f->limit_ns), f->request_limit_ns, ratio(f, f->request_limit_ns),
-	       f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, 100 * f->huge_share, 100 * f->huge_share_limit,
-	       figure_is_ok(f) ? "" : "  FAILED: memory did not go back");
+	       (unsigned long long)(f->area_bytes / MIB), f->device_ns, f->limit_ns, to_limit(f, f->limit_ns), f->request_limit_ns,
+	       to_limit(f, f->request_limit_ns), f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, 100 * f->huge_share, 100 * f->huge_share_limit,
+	       verdict(f));
 }
 
-static void print_object(const struct figure *f)
+static void print_growth_head(void)
 {
-	printf("%s{\"memory\": \"%s\", \"pattern\": \"%s\", \"requests-per-kick\": %u, \"area-bytes\": %llu, \"pages\": %llu, \"device-ns\": %.2f, "
-	       "\"limit-ns\": %.2f, \"request-limit-ns\": %.2f, \"work-ns\": %.2f, \"refill-gib-s\": %.3f, \"refill-limit-gib-s\": %.3f, \"huge-share\": %.3f, "
-	       "\"huge-share-limit\": %.3f, \"expected-bytes\": %llu, \"returned-bytes\": %llu, \"ok\": %s}",
-	       n_figures ? ",\n " : "", f->backing, f->pattern, f->per_kick, (unsigned long long)f->area_bytes, (unsigned long long)f->named_pages,
+	if (!as_json)
+		printf("  %-12s %-14s %5s %7s | %7s %6s | %7s %6s | %7s %6s | %6s %6s\n", "memory", "pattern", "/kick", "MiB", "device", "growth", "limit",
+		       "growth", "request", "growth", "work", "growth");
+}
+
+static void print_growth_row(const struct figure *f, const struct figure *first)
+{
+	printf("  %-12s %-14s %5u %7llu | %7.1f %6.2f | %7.1f %6.2f | %7.1f %6.2f | %6.1f %6.2f%s\n", f->backing, f->pattern, f->per_kick,
+	       (unsigned long long)(f->area_bytes / MIB), f->device_ns, ratio(f->device_ns, first->device_ns), f->limit_ns, ratio(f->limit_ns, first->limit_ns),
+	       f->request_limit_ns, ratio(f->request_limit_ns, first->request_limit_ns), f->work_ns, ratio(f->work_ns, first->work_ns), verdict(f));
+}
+
+static void print_object(const struct figure *f, const char *table)
+{
+	printf("%s{\"table\": \"%s\", \"memory\": \"%s\", \"pattern\": \"%s\", \"requests-per-kick\": %u, \"area-bytes\": %llu, \"pages\": %llu, "
+	       "\"device-ns\": %.2f, \"limit-ns\": %.2f, \"request-limit-ns\": %.2f, \"work-ns\": %.2f, \"refill-gib-s\": %.3f, "
+	       "\"refill-limit-gib-s\": %.3f, \"huge-share\": %.3f, \"huge-share-limit\": %.3f, \"expected-bytes\": %llu, \"returned-bytes\": %llu, "
+	       "\"ok\": %s}",
+	       n_figures ? ",\n " : "", table, f->backing, f->pattern, f->per_kick, (unsigned long long)f->area_bytes, (unsigned long long)f->named_pages,
 	       f->device_ns, f->limit_ns, f->request_limit_ns, f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, f->huge_share, f->huge_share_limit,
 	       (unsigned long long)f->expected_bytes, (unsigned long long)f->returned_bytes, figure_is_ok(f) ? "true" : "false");
 }
 
-static void show(struct figure figure, const struct backing *backing, const char *pattern)
+static struct figure named(struct figure figure, const struct backing *backing, const char *pattern)
 {
 	figure.backing = backing->name;
 	figure.pattern = pattern;
-	if (as_json)
-		print_object(&figure);
-	else
-		print_row(&figure);
+	return figure;
+}
+
+static void count(const struct figure *figure)
+{
 	fflush(stdout);
 	n_figures++;
-	all_ok &= figure_is_ok(&figure);
+	all_ok &= figure_is_ok(figure);
 }
 
-/* ---- Orders ---------------------------------------------------------- */
-
-static uint32_t *page_array(size_t n)
+static void show(struct figure measured, const struct backing *backing, const char *pattern, const char *table)
 {
-	uint32_t *pages = malloc(n * sizeof *pages);
-	if (!pages)
-		abort();
-	return pages;
+	const struct figure figure = named(measured, backing, pattern);
+	if (as_json)
+		print_object(&figure, table);
+	else
+		print_row(&figure);
+	count(&figure);
 }
 
-static void run_backing(const struct backing *backing)
-{
+/* ---- An area of memory ----------------------------------------------- */
+
+struct bench {
+	const struct backing *backing;
 	struct guest_ram ram;
 	struct measure m;
-	size_t n = AREA_BYTES / 4096;
-	const char *missing = backing_open(backing, AREA_BYTES + FG_PAGES, &ram);
+	size_t n;	 /* pages of the area */
+	uint32_t *pages; /* room for n */
+};
+
+/* False when the host does not have such memory, which is said. */
+static bool begin(struct bench *b, const struct backing *backing, uint64_t bytes, unsigned rounds)
+{
+	b->backing = backing;
+	b->n = bytes / AREA_PAGE;
+	const char *missing = backing_open(backing, bytes + FG_PAGES, &b->ram);
 	if (missing) {
 		fprintf(stderr, "  %-12s left out: %s\n", backing->name, missing);
+		return false;
+	}
+	b->pages = malloc(b->n * sizeof *b->pages);
+	if (!b->pages)
+		abort();
+	measure_open(&b->m, &b->ram, b->n, rounds);
+	b->m.lies = lies;
+	return true;
+}
+
+static void end(struct bench *b)
+{
+	measure_close(&b->m);
+	ram_finish(&b->ram);
+	free(b->pages);
+}
+
+/* ---- Orders and hints ------------------------------------------------ */
+
+static void run_orders(const struct backing *backing)
+{
+	struct bench b;
+	if (!begin(&b, backing, plan->area_bytes, plan->rounds))
 		return;
-	}
-	uint32_t *pages = page_array(n);
-	measure_open(&m, &ram, n, ROUNDS);
 	for (size_t i = 0; i < n_patterns; i++) {
-		size_t named = patterns[i].fill(pages, n);
-		show(measure_inflate(&m, pages, named, 1), backing, patterns[i].name);
-		show(measure_inflate(&m, pages, named, 128), backing, patterns[i].name);
+		size_t n_named = patterns[i].fill(b.pages, b.n);
+		show(measure_inflate(&b.m, b.pages, n_named, 1), backing, patterns[i].name, "orders");
+		show(measure_inflate(&b.m, b.pages, n_named, 128), backing, patterns[i].name, "orders");
 	}
-	show(measure_report(&m, pages, pattern_blocks(pages, n, 512), 512), backing, "report-2m");
-	if (ram.gmem.page_size == 4096)
-		show(measure_report(&m, pages, pattern_blocks(pages, n, 1), 1), backing, "report-4k");
-	measure_close(&m);
-	ram_finish(&ram);
-	free(pages);
+	show(measure_report(&b.m, b.pages, pattern_blocks(b.pages, b.n, 512), 512), backing, "report-2m", "orders");
+	if (b.ram.gmem.page_size == AREA_PAGE)
+		show(measure_report(&b.m, b.pages, pattern_blocks(b.pages, b.n, 1), 1), backing, "report-4k", "orders");
+	end(&b);
+}
+
+static void run_hints(const struct backing *backing)
+{
+	struct bench b;
+	if (!begin(&b, backing, plan->area_bytes, plan->rounds))
+		return;
+	show(measure_hints(&b.m, b.pages, pattern_blocks(b.pages, b.n, HINT_PAGES), HINT_PAGES), backing, "hint-4m", "hints");
+	end(&b);
 }
 
 /* ---- Growth ---------------------------------------------------------- */
 
-static void run_size(const struct backing *backing, uint64_t bytes)
+static const struct {
+	const char *pattern;
+	unsigned per_kick;
+} growing[] = {{"ascending", 1}, {"random", 1}, {"random", 128}};
+#define N_GROWING (sizeof growing / sizeof growing[0])
+
+static const struct pattern *pattern_of(const char *name)
 {
-	struct guest_ram ram;
-	struct measure m;
-	size_t n = bytes / 4096;
-	if (backing_open(backing, bytes + FG_PAGES, &ram))
-		return;
-	uint32_t *pages = page_array(n);
-	measure_open(&m, &ram, n, 2);
-	for (size_t i = 0; i < n_patterns; i++)
-		if (&patterns[i] == PATTERN_ASCENDING || &patterns[i] == PATTERN_RANDOM)
-			show(measure_inflate(&m, pages, patterns[i].fill(pages, n), 1), backing, patterns[i].name);
-	measure_close(&m);
-	ram_finish(&ram);
-	free(pages);
+	size_t i = 0;
+	while (strcmp(patterns[i].name, name) != 0)
+		i++;
+	return &patterns[i];
+}
+
+/* The size after this one; the last is what there is. */
+static uint64_t next_size(uint64_t bytes, uint64_t largest)
+{
+	uint64_t next = bytes * plan->step;
+	return bytes == largest ? UINT64_MAX : next < largest ? next : largest;
 }
 
 static void run_growth(const struct backing *backing)
 {
-	uint64_t largest = backing_spare_bytes() < LARGEST_BYTES ? backing_spare_bytes() : LARGEST_BYTES;
-	const uint64_t sizes[] = {64 * MIB, 1 * GIB, largest / GIB * GIB};
-	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-		if (sizes[i] <= largest && (!i || sizes[i] > sizes[i - 1]))
-			run_size(backing, sizes[i]);
+	struct figure first[N_GROWING];
+	uint64_t largest = backing_spare_bytes() < plan->most_bytes ? backing_spare_bytes() / plan->least_bytes * plan->least_bytes : plan->most_bytes;
+
+	for (uint64_t bytes = plan->least_bytes; bytes <= largest; bytes = next_size(bytes, largest)) {
+		struct bench b;
+		if (!begin(&b, backing, bytes, plan->rounds))
+			return;
+		for (size_t i = 0; i < N_GROWING; i++) {
+			const struct pattern *pattern = pattern_of(growing[i].pattern);
+			const struct figure f = named(measure_inflate(&b.m, b.pages, pattern->fill(b.pages, b.n), growing[i].per_kick), backing, pattern->name);
+			first[i] = bytes == plan->least_bytes ? f : first[i];
+			if (as_json)
+				print_object(&f, "growth");
+			else
+				print_growth_row(&f, &first[i]);
+			count(&f);
+		}
+		end(&b);
+	}
 }
+
+/* ---- All of it ------------------------------------------------------- */
 
 static void for_each_backing(void (*run)(const struct backing *backing))
 {
@@ -142,23 +239,42 @@ static void for_each_backing(void (*run)(const struct backing *backing))
 			run(&backings[i]);
 }
 
+static bool read_options(char **args)
+{
+	for (; *args && **args == '-'; args++) {
+		if (!strcmp(*args, "--json"))
+			as_json = true;
+		else if (!strcmp(*args, "--quick"))
+			plan = &quick;
+		else if (!strcmp(*args, "--false-discards"))
+			lies = true;
+		else
+			return false;
+	}
+	only = *args;
+	return !only || !args[1];
+}
+
 int main(int argc, char **argv)
 {
-	as_json = argc > 1 && !strcmp(argv[1], "--json");
-	if (argc > 2 + as_json) {
-		fprintf(stderr, "usage: %s [--json] [MEMORY]\n", argv[0]);
+	if (!argc || !read_options(argv + 1)) {
+		fprintf(stderr, "usage: reclaim [--json] [--quick] [--false-discards] [MEMORY]\n");
 		return 2;
 	}
-	only = argv[1 + as_json];
 	if (as_json)
 		printf("[");
 	else
 		printf("CPU ns per page of 4 KiB, middle of all rounds; refill in GiB/s, and its share of huge pages\n"
 		       "limit: the fewest, largest discards of the same pages; request: those for each notification by itself;\n"
 		       "work: the device with a host that discards nothing\n");
-	print_head("Orders: requests of 256 pages, reports of 32 blocks");
-	for_each_backing(run_backing);
-	print_head("Growth");
+	print_title("Orders: requests of 256 pages, reports of 32 blocks");
+	print_head();
+	for_each_backing(run_orders);
+	print_title("Hints: a run over all of it, with the dirty log of the fake host in device and work");
+	print_head();
+	for_each_backing(run_hints);
+	print_title("Growth: times beside those of the smallest area");
+	print_growth_head();
 	for_each_backing(run_growth);
 	if (as_json)
 		printf("]\n");

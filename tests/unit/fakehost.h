@@ -47,6 +47,7 @@ struct fakehost {
 	uint64_t discarded_bytes;
 	int discard_error;
 	bool discards_unrecorded;		     /* for long runs */
+	bool discards_unchecked;		     /* for benches: looking at ranges takes as long as making them */
 	void (*before_discard)(struct fakehost *fh); /* called without the fake's lock, NULL for none */
 	void (*discard)(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result); /* NULL: madvise */
 
