@@ -40,6 +40,14 @@ double backing_huge_share(const void *hva, uint64_t len)
 	return (double)huge_kib * 1024 / (double)len;
 }
 
+const struct backing *backing_named(const char *name)
+{
+	for (size_t i = 0; i < n_backings; i++)
+		if (!strcmp(backings[i].name, name))
+			return &backings[i];
+	return NULL;
+}
+
 const char *backing_open(const struct backing *backing, uint64_t bytes, struct guest_ram *ram)
 {
 	struct memory_config config = backing->config;

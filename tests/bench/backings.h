@@ -16,6 +16,9 @@ struct backing {
 extern const struct backing backings[];
 extern const size_t n_backings;
 
+/* NULL for a name that none has. */
+const struct backing *backing_named(const char *name);
+
 /* NULL, or why this host does not have it. */
 const char *backing_open(const struct backing *backing, uint64_t bytes, struct guest_ram *ram);
 

@@ -251,8 +251,8 @@ static bool read_options(char **args)
 		else
 			return false;
 	}
-	only = *args;
-	return !only || !args[1];
+	only = *args ? *args++ : NULL;
+	return (!only || backing_named(only)) && !*args;
 }
 
 int main(int argc, char **argv)
@@ -278,5 +278,5 @@ int main(int argc, char **argv)
 	for_each_backing(run_growth);
 	if (as_json)
 		printf("]\n");
-	return !all_ok;
+	return !all_ok || !n_figures;
 }
