@@ -103,12 +103,11 @@ struct balloon {
 
 	/* balloon_lazy.c */
 	struct page_set inflated; /* in the balloon, and not given back yet */
-	bool is_draining;	  /* all of them go, slice by slice */
+	bool is_draining;	  /* all of them go, slice by slice, before requests are returned */
 	bool lazy_ticks;	  /* lazy_timer is armed */
-	bool lazy_was_busy;	  /* pages came since the last tick */
-	uint64_t lazy_since_ms;	  /* when the first tick began */
+	uint64_t lazy_since_ms;	  /* when it was first armed */
+	uint64_t lazy_last_ms;	  /* when the driver's last pages came */
 	struct host_timer lazy_timer;
-	struct host_work lazy_work;
 
 	/* Inflate requests that are returned once their pages are dealt with, see balloon_virtio.c. */
 	uint16_t batch_heads[BALLOON_MAX_BATCH];

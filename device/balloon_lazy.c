@@ -21,19 +21,22 @@
  * the set, and their requests are returned. They go when the driver pauses, when
  * they have waited for long or are too many. A deflated page leaves the set.
  *
- * The set is limited by what may be collected before a discard; a guest cannot
- * make it grow, only make it go back in small pieces.
+ * Whatever the guest does, one discard of bounded work is left when the driver
+ * stops: never more pages than a slice has, in never more pieces than the host
+ * gets through in about the same time. Linux needs no more: its allocator joins
+ * the free halves of a block, so a block that is wholly free is handed out in
+ * one run, and there are as many runs on the way at a time as there are zones and
+ * kinds of pages. What it hands out in smaller runs lies in blocks that are partly
+ * in use, and to wait for their rest would be in vain.
  */
 
 #define SLICE_PAGES 4096 /* of one discard: some ms on a vCPU's thread at worst */
+#define MAX_WAITING_PAGES SLICE_PAGES
+#define MAX_WAITING_PIECES 1024
 
-/*
- * The driver pauses when a whole tick goes by without a page: between one and
- * two ticks after its last one. Timers of this host are late by up to 1 ms.
- */
-#define TICK_MS 3
+/* The driver pauses when no page comes for so long. Timers of this host are late by up to 1 ms. */
+#define PAUSE_MS 3
 #define MAX_WAIT_MS 100
-#define MAX_WAITING_PAGES 65536 /* 256 MiB */
 
 static bool may_wait(const struct balloon *b)
 {
@@ -51,33 +54,29 @@ static void discard_slice(struct balloon *b, bool whole_blocks)
 
 /* ---- Pages that wait ------------------------------------------------- */
 
-static void tick_later(struct balloon *b)
+static uint64_t now_ms(const struct balloon *b)
+{
+	return b->dev.host->ops->now_ms(b->dev.host);
+}
+
+static bool are_too_many(const struct page_set *set)
+{
+	return set->n_pages - set->n_whole * PAGE_SET_BLOCK > MAX_WAITING_PAGES || set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES > MAX_WAITING_PIECES;
+}
+
+static void watch_driver(struct balloon *b, uint64_t delay_ms)
 {
 	b->lazy_ticks = true;
-	b->lazy_was_busy = false;
-	b->dev.host->ops->timer_arm(b->dev.host, &b->lazy_timer, TICK_MS);
+	b->dev.host->ops->timer_arm(b->dev.host, &b->lazy_timer, delay_ms);
 }
 
-static void watch_driver(struct balloon *b)
+static void note_busy(struct balloon *b)
 {
+	b->lazy_last_ms = now_ms(b);
 	if (b->lazy_ticks)
 		return;
-	b->lazy_since_ms = b->dev.host->ops->now_ms(b->dev.host);
-	tick_later(b);
-}
-
-/* A slice at a time, so that others get the lock between them. */
-static void drain(struct balloon *b)
-{
-	discard_slice(b, false);
-	b->is_draining = b->inflated.n_pages;
-	if (b->is_draining)
-		b->dev.host->ops->defer(b->dev.host, &b->lazy_work);
-}
-
-static bool is_paused(const struct balloon *b)
-{
-	return !b->lazy_was_busy || b->dev.host->ops->now_ms(b->dev.host) - b->lazy_since_ms >= MAX_WAIT_MS;
+	b->lazy_since_ms = b->lazy_last_ms;
+	watch_driver(b, PAUSE_MS);
 }
 
 /* The driver may be gone without a word: then the memory is somebody else's (kexec makes the function no bus master). */
@@ -85,23 +84,15 @@ static void on_tick(void *opaque)
 {
 	struct balloon *b = opaque;
 	pthread_mutex_lock(&b->dev.lock);
+	uint64_t now = now_ms(b), quiet_ms = now - b->lazy_last_ms;
 	b->lazy_ticks = false;
 	if (!vpci_is_live(&b->vpci))
 		page_set_clear(&b->inflated);
-	else if (b->inflated.n_pages && is_paused(b))
-		drain(b);
-	else if (b->inflated.n_pages)
-		tick_later(b);
-	balloon_publish(b);
-	pthread_mutex_unlock(&b->dev.lock);
-}
-
-static void on_work(void *opaque)
-{
-	struct balloon *b = opaque;
-	pthread_mutex_lock(&b->dev.lock);
-	if (b->is_draining && vpci_is_live(&b->vpci))
-		drain(b);
+	else if (b->inflated.n_pages && (quiet_ms >= PAUSE_MS || now - b->lazy_since_ms >= MAX_WAIT_MS))
+		discard_slice(b, false);
+	/* More than a slice is there only while a batch is being discarded, for which its requests wait. */
+	if (b->inflated.n_pages)
+		watch_driver(b, quiet_ms < PAUSE_MS ? PAUSE_MS - quiet_ms : PAUSE_MS);
 	balloon_publish(b);
 	pthread_mutex_unlock(&b->dev.lock);
 }
@@ -112,7 +103,6 @@ void balloon_lazy_add(struct balloon *b)
 {
 	for (size_t i = 0; i < b->batch.n_runs; i++)
 		page_set_add(&b->inflated, b->batch.runs[i]);
-	b->lazy_was_busy = true;
 }
 
 void balloon_lazy_remove(struct balloon *b)
@@ -123,14 +113,14 @@ void balloon_lazy_remove(struct balloon *b)
 
 bool balloon_lazy_discard(struct balloon *b)
 {
-	if (!may_wait(b) || b->inflated.n_pages - b->inflated.n_whole * PAGE_SET_BLOCK > MAX_WAITING_PAGES)
+	if (!may_wait(b) || are_too_many(&b->inflated))
 		b->is_draining = true;
 	if (b->is_draining ? b->inflated.n_pages : b->inflated.n_whole)
 		discard_slice(b, !b->is_draining);
 	if (!b->inflated.n_pages)
 		b->is_draining = false;
 	else if (!b->is_draining)
-		watch_driver(b);
+		note_busy(b);
 	return b->is_draining || b->inflated.n_whole;
 }
 
@@ -146,7 +136,6 @@ void balloon_lazy_flush(struct balloon *b)
 int balloon_lazy_init(struct balloon *b)
 {
 	b->lazy_timer = (struct host_timer){.fn = on_tick, .opaque = b};
-	b->lazy_work = (struct host_work){.fn = on_work, .opaque = b};
 	return page_set_init(&b->inflated, &b->dev.host->gmem);
 }
 

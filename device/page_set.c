@@ -8,6 +8,7 @@
 #define WORDS_PER_BLOCK (PAGE_SET_BLOCK / WORD_BITS)
 #define MOST_RANGES (WORD_BITS / 2 + GMEM_MAX_REGIONS) /* of one word, or of a whole block */
 
+static_assert(PAGE_SET_BLOCK_PIECES == WORDS_PER_BLOCK, "a piece lies in one word");
 static_assert(PAGE_SET_MIN_RANGES >= MOST_RANGES, "there is always room to begin");
 
 /* ---- Life ------------------------------------------------------------ */
@@ -106,10 +107,28 @@ static uint64_t mask_of(uint64_t page, uint64_t end, uint64_t *stop)
 	return UINT64_MAX >> (WORD_BITS - (*stop - page)) << page % WORD_BITS;
 }
 
-/* Pages of a mask that are not in `with` yet; mostly none is. */
-static uint64_t count_new(uint64_t mask, uint64_t with, uint64_t n)
+static unsigned count_bits(uint64_t word)
 {
-	return mask & with ? (unsigned)__builtin_popcountll(mask & ~with) : n;
+	return (unsigned)__builtin_popcountll(word);
+}
+
+static unsigned count_pieces(uint64_t word)
+{
+	return count_bits(word & ~(word << 1));
+}
+
+/* A word changes that had or gets some of the pages of a run already, which is rare. */
+static void count_anew(struct page_set *set, uint64_t before, uint64_t after)
+{
+	set->n_pages += (uint64_t)count_bits(after) - count_bits(before);
+	set->n_pieces += (uint64_t)count_pieces(after) - count_pieces(before);
+}
+
+/* n pages of one run, none of which is in the word yet: a piece more, but for those that it touches. */
+static void count_new(struct page_set *set, uint64_t word, uint64_t mask, uint64_t n)
+{
+	set->n_pages += n;
+	set->n_pieces += 1 - (uint64_t) !!(word & mask << 1) - (uint64_t) !!(word & mask >> 1);
 }
 
 static bool is_all_in(const struct page_set *set, uint64_t block)
@@ -142,7 +161,10 @@ void page_set_add(struct page_set *set, struct page_run run)
 	uint64_t end = (uint64_t)run.first + run.count, stop;
 	for (uint64_t page = run.first; page < end; page = stop) {
 		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
-		set->n_pages += count_new(mask, *word, stop - page);
+		if (*word & mask)
+			count_anew(set, *word, *word | mask);
+		else
+			count_new(set, *word, mask, stop - page);
 		if (!*word)
 			put_in(&set->some, page / WORD_BITS);
 		*word |= mask;
@@ -159,7 +181,7 @@ void page_set_remove(struct page_set *set, struct page_run run)
 		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
 		if (!(*word & mask))
 			continue;
-		set->n_pages -= count_new(mask, ~*word, stop - page);
+		count_anew(set, *word, *word & ~mask);
 		*word &= ~mask;
 		if (!*word)
 			take_out(&set->some, page / WORD_BITS);
@@ -180,7 +202,7 @@ void page_set_clear(struct page_set *set)
 struct output {
 	struct gmem_range *ranges;
 	size_t n;
-	uint64_t n_pages;
+	uint64_t n_pages, n_pieces;
 	const struct gmem_region *region; /* of the last range: the next lies there or further up */
 	uint64_t end, left;		  /* of the last range: where it ends, and how much of its region is behind; no page begins at 1 */
 };
@@ -213,12 +235,14 @@ static void take_word(struct page_set *set, uint64_t i, struct output *out)
 	uint64_t word = set->pages[i], first = i * WORD_BITS;
 	if (word == UINT64_MAX) {
 		emit(out, first, WORD_BITS);
+		out->n_pieces++;
 		word = 0;
 		note_broken(set, i / WORDS_PER_BLOCK);
 	}
 	while (word) {
 		unsigned from = (unsigned)__builtin_ctzll(word), n = (unsigned)__builtin_ctzll(~(word >> from));
 		emit(out, first + from, n);
+		out->n_pieces++;
 		word &= ~(((1ULL << n) - 1) << from);
 	}
 	set->pages[i] = 0;
@@ -227,6 +251,7 @@ static void take_word(struct page_set *set, uint64_t i, struct output *out)
 static void take_block(struct page_set *set, uint64_t block, struct output *out)
 {
 	emit(out, block * PAGE_SET_BLOCK, PAGE_SET_BLOCK);
+	out->n_pieces += PAGE_SET_BLOCK_PIECES;
 	for (uint64_t i = block * WORDS_PER_BLOCK; i < (block + 1) * WORDS_PER_BLOCK; i++) {
 		set->pages[i] = 0;
 		take_out(&set->some, i);
@@ -254,5 +279,6 @@ size_t page_set_take(struct page_set *set, bool whole, struct gmem_range *ranges
 			store_rest(index, i, bits);
 	}
 	set->n_pages -= out.n_pages;
+	set->n_pieces -= out.n_pieces;
 	return out.n;
 }

@@ -15,6 +15,7 @@
 
 #define PAGE_SET_BLOCK 512u /* pages */
 #define PAGE_SET_BLOCK_BYTES ((uint64_t)PAGE_SET_BLOCK << PFN_SHIFT)
+#define PAGE_SET_BLOCK_PIECES 8u /* of a whole block */
 #define PAGE_SET_MIN_RANGES 64 /* least room for page_set_take() */
 
 #define PAGE_SET_LEVELS 3
@@ -25,7 +26,8 @@ struct page_set_index {
 struct page_set {
 	const struct gmem *gmem;
 	uint64_t n_pages;
-	uint64_t n_whole; /* blocks */
+	uint64_t n_whole;  /* blocks */
+	uint64_t n_pieces; /* runs of pages, each cut where page numbers are multiples of 64: no fewer than page_set_take() would make ranges */
 	uint64_t *pages;
 	struct page_set_index some;  /* words of `pages` that are not 0 */
 	struct page_set_index whole; /* blocks with all of their pages */

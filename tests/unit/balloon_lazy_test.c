@@ -1,6 +1,7 @@
 #include <CUnit/CUnit.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/fakeguest.h"
@@ -197,25 +198,71 @@ static void test_nothing_waits_in_a_device_at_rest(void)
 	end();
 }
 
-/* All blocks but for one page each: they go before the driver is done, in pieces that leave the lock to others. */
+#define MANY_BLOCKS 300u
+
+static void begin_large(void)
+{
+	begin_with(F_MUST_TELL_HOST, 2 * MIB, MANY_BLOCKS * 2 * MIB);
+}
+
+/* `n` pages of the upper region, `step` apart. */
+static void send_steps(uint32_t first, uint32_t n, uint32_t step)
+{
+	static uint32_t pfns[BLOCK];
+	for (uint32_t i = 0; i < n; i++)
+		pfns[i] = (uint32_t)(FAKE_HIGH_GPA >> 12) + first + i * step;
+	fg_send_pfns(&fg, INFLATE, pfns, n);
+}
+
+/* As much as may wait waits; one request more, and all of it goes before that one is returned, in pieces that leave the lock to others. */
+static void expect_limit(uint32_t n, uint32_t step, uint16_t n_waiting)
+{
+	begin_large();
+	uint16_t n_sent = 0;
+	for (; n_sent < 100 && !fg.fh->discard_calls; n_sent++)
+		send_steps(n_sent * BLOCK, n, step);
+	CU_ASSERT_EQUAL(n_sent, n_waiting + 1);
+	CU_ASSERT_TRUE(fg.fh->discarded_bytes < 17 * MIB);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), n_waiting + (fg.fh->discarded_bytes == n_sent * n * 4096ULL));
+	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), n_sent);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, n_sent * n * 4096ULL);
+	pause_driver();
+	end();
+}
+
 static void test_too_many_wait(void)
 {
-	enum { N_BLOCKS = 150 };
-	static uint32_t pfns[BLOCK];
-	begin_with(F_MUST_TELL_HOST, 2 * MIB, N_BLOCKS * 2 * MIB);
-	unsigned n_sent = 0;
-	for (; n_sent < N_BLOCKS && !fg.fh->discard_calls; n_sent++) {
-		for (uint32_t i = 0; i < BLOCK; i++)
-			pfns[i] = (uint32_t)(FAKE_HIGH_GPA >> 12) + n_sent * BLOCK + i;
-		fg_send_pfns(&fg, INFLATE, pfns, BLOCK - 1);
+	expect_limit(BLOCK - 1, 1, 8);	/* 4088 pages */
+	expect_limit(BLOCK / 2, 2, 4);	/* 1024 pieces */
+	expect_limit(BLOCK / 4, 4, 8);	/* the same */
+	expect_limit(BLOCK / 2, 1, 16); /* 4096 pages */
+}
+
+/* The driver stops at any moment, after requests of any kind: then one discard is left, of few pages and few ranges, and no other work. */
+static void test_little_is_left_when_the_driver_stops(void)
+{
+	unsigned n_left = 0;
+	begin_large();
+	srandom(5);
+	for (unsigned round = 0; round < 400; round++) {
+		for (long n = random() % 20; n >= 0; n--) {
+			uint32_t step = 1 + (uint32_t)random() % 4, count = 1 + (uint32_t)random() % (BLOCK / step);
+			send_steps((uint32_t)random() % (MANY_BLOCKS - 1) * BLOCK, count, step);
+			CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
+			CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), fg.q[INFLATE].avail_idx);
+			fakehost_advance(fg.fh, (uint64_t)random() % 3);
+		}
+		fakehost_forget_discards(fg.fh);
+		fakehost_advance(fg.fh, PAUSE_MS / 2);
+		CU_ASSERT_TRUE_FATAL(fg.fh->discard_calls <= 1);
+		CU_ASSERT_TRUE(fg.fh->n_discards <= 1024);
+		CU_ASSERT_TRUE(fg.fh->discarded_bytes <= 16 * MIB);
+		CU_ASSERT_FALSE(fakehost_has_timer(fg.fh));
+		CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 0);
+		n_left += fg.fh->discard_calls;
 	}
-	CU_ASSERT_EQUAL(n_sent, 129);
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 128);
-	CU_ASSERT_TRUE(fg.fh->discarded_bytes < 32 * MIB);
-	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
-	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 129);
-	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 129 * (BLOCK - 1) * 4096ULL);
-	fakehost_advance(fg.fh, PAUSE_MS);
+	CU_ASSERT_TRUE(n_left > 300);
 	end();
 }
 
@@ -330,6 +377,7 @@ static const struct test_case cases[] = {
 	{"driver that left", test_driver_that_left},
 	{"nothing waits in a device at rest", test_nothing_waits_in_a_device_at_rest},
 	{"too many wait", test_too_many_wait},
+	{"little is left when the driver stops", test_little_is_left_when_the_driver_stops},
 	{"batch", test_batch},
 	{"deflate amid a batch", test_deflate_amid_a_batch},
 };

@@ -47,6 +47,7 @@ static size_t take_all(void)
 	size_t n = page_set_take(&set, false, ranges, MANY, UINT64_MAX);
 	CU_ASSERT_EQUAL(set.n_pages, 0);
 	CU_ASSERT_EQUAL(set.n_whole, 0);
+	CU_ASSERT_EQUAL(set.n_pieces, 0);
 	return n;
 }
 
@@ -100,6 +101,7 @@ static void test_whole_blocks(void)
 	expect(0, 512, 512);
 	expect(1, 2560, 512);
 	CU_ASSERT_EQUAL(set.n_pages, 511);
+	CU_ASSERT_EQUAL(set.n_pieces, 9);
 	CU_ASSERT_EQUAL(page_set_take(&set, true, ranges, MANY, UINT64_MAX), 0);
 	CU_ASSERT_EQUAL(take_all(), 2);
 	expect(0, 2048, 2);
@@ -152,6 +154,14 @@ static void test_little_room(void)
 	page_set_finish(&set);
 }
 
+static unsigned pieces_of(const uint8_t *model)
+{
+	unsigned n = 0;
+	for (unsigned page = 0; page < N_PAGES; page++)
+		n += model[page] && (page % 64 == 0 || !model[page - 1]);
+	return n;
+}
+
 /* Against one byte a page. */
 static void test_any_changes(void)
 {
@@ -176,6 +186,7 @@ static void test_any_changes(void)
 		}
 		CU_ASSERT_EQUAL_FATAL(set.n_pages, n_pages);
 		CU_ASSERT_EQUAL_FATAL(set.n_whole, n_whole);
+		CU_ASSERT_EQUAL_FATAL(set.n_pieces, pieces_of(model));
 		if (round % 50)
 			continue;
 		size_t n = take_all();
