@@ -101,14 +101,12 @@ static void on_tick(void *opaque)
 
 void balloon_lazy_add(struct balloon *b)
 {
-	for (size_t i = 0; i < b->batch.n_runs; i++)
-		page_set_add(&b->inflated, b->batch.runs[i]);
+	page_set_add(&b->inflated, b->batch.runs, b->batch.n_runs);
 }
 
 void balloon_lazy_remove(struct balloon *b)
 {
-	for (size_t i = 0; i < b->batch.n_runs && b->inflated.n_pages; i++)
-		page_set_remove(&b->inflated, b->batch.runs[i]);
+	page_set_remove(&b->inflated, b->batch.runs, b->batch.n_runs);
 }
 
 bool balloon_lazy_discard(struct balloon *b)

@@ -8,8 +8,6 @@
 void page_ranges_init(struct page_ranges *pr, const struct gmem *gmem)
 {
 	pr->gmem = gmem;
-	pr->region_first = 0;
-	pr->region_count = 0;
 	page_ranges_clear(pr);
 }
 
@@ -18,40 +16,50 @@ void page_ranges_clear(struct page_ranges *pr)
 	pr->n_runs = 0;
 }
 
-/* Whether the page is RAM; remembers its region. */
-static bool is_ram(struct page_ranges *pr, uint32_t pfn)
-{
-	if (pfn - pr->region_first < pr->region_count)
-		return true;
-	const struct gmem_region *region = gmem_region_of(pr->gmem, (uint64_t)pfn << PFN_SHIFT);
-	if (!region)
-		return false;
-	pr->region_first = (uint32_t)(region->gpa >> PFN_SHIFT);
-	uint64_t count = region->len >> PFN_SHIFT;
-	pr->region_count = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
-	return true;
-}
-
 void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
 {
 	assert(pr->n_runs < PAGE_RANGES_MAX && run.count);
 	pr->runs[pr->n_runs++] = run;
 }
 
-static void add_run(struct page_ranges *pr, uint64_t first, uint64_t end)
+/* Pages of the region where the last page was: the next is mostly there, too. */
+struct neighbourhood {
+	uint32_t first, count;
+};
+
+/* Whether the page is RAM. */
+static inline bool is_ram(const struct gmem *gmem, struct neighbourhood *near, uint32_t pfn)
 {
-	page_ranges_add_run(pr, (struct page_run){.first = (uint32_t)first, .count = (uint32_t)(end - first)});
+	if (pfn - near->first < near->count)
+		return true;
+	const struct gmem_region *region = gmem_region_of(gmem, (uint64_t)pfn << PFN_SHIFT);
+	if (!region)
+		return false;
+	uint64_t count = region->len >> PFN_SHIFT;
+	*near = (struct neighbourhood){.first = (uint32_t)(region->gpa >> PFN_SHIFT), .count = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count};
+	return true;
 }
 
+static inline struct page_run *put_run(struct page_run *run, uint64_t first, uint64_t end)
+{
+	*run = (struct page_run){.first = (uint32_t)first, .count = (uint32_t)(end - first)};
+	return run + (end > first);
+}
+
+/* What changes with every page is kept in registers, so not in *pr, to which a run that is stored might belong. */
 size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 {
+	const struct gmem *gmem = pr->gmem;
 	const uint8_t *p = pfns;
-	uint64_t first = 0, end = 0; /* the run that grows: in registers, as it changes with every page; 64 bits, so that 0 follows nothing */
+	struct neighbourhood near = {0};
+	struct page_run *run = pr->runs + pr->n_runs;
+	uint64_t first = 0, end = 0; /* the run that grows; 64 bits, so that 0 follows nothing */
 	size_t valid = 0;
 
+	assert(n <= PAGE_RANGES_MAX - pr->n_runs);
 	for (size_t i = 0; i < n; i++, p += sizeof(uint32_t)) {
 		uint32_t pfn = load_le32(p);
-		if (!is_ram(pr, pfn))
+		if (!is_ram(gmem, &near, pfn))
 			continue;
 		valid++;
 		if (pfn == end && end) {
@@ -59,14 +67,14 @@ size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n)
 		} else if (pfn + 1ULL == first) {
 			first--;
 		} else {
-			if (end)
-				add_run(pr, first, end);
+			run = put_run(run, first, end);
 			first = pfn;
 			end = pfn + 1ULL;
 		}
 	}
 	if (end)
-		add_run(pr, first, end);
+		run = put_run(run, first, end);
+	pr->n_runs = (size_t)(run - pr->runs);
 	return valid;
 }
 

@@ -25,7 +25,6 @@ struct page_run {
 
 struct page_ranges {
 	const struct gmem *gmem;
-	uint32_t region_first, region_count; /* pages of the region where the last page was: the next is mostly there, too */
 	size_t n_runs;
 	struct page_run runs[PAGE_RANGES_MAX];
 	struct page_run scratch[PAGE_RANGES_MAX];

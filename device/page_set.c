@@ -156,28 +156,34 @@ static void note_broken(struct page_set *set, uint64_t block)
 	set->n_whole--;
 }
 
-void page_set_add(struct page_set *set, struct page_run run)
+static inline void add_run(struct page_set *set, struct page_run run)
 {
 	uint64_t end = (uint64_t)run.first + run.count, stop;
 	for (uint64_t page = run.first; page < end; page = stop) {
-		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
-		if (*word & mask)
-			count_anew(set, *word, *word | mask);
+		uint64_t mask = mask_of(page, end, &stop), *at = &set->pages[page / WORD_BITS], word = *at;
+		if (word & mask)
+			count_anew(set, word, word | mask);
 		else
-			count_new(set, *word, mask, stop - page);
-		if (!*word)
+			count_new(set, word, mask, stop - page);
+		if (!word)
 			put_in(&set->some, page / WORD_BITS);
-		*word |= mask;
+		*at = word |= mask;
 		/* One look at a block for each run; a word that is not full tells mostly that it is not whole. */
-		if (*word == UINT64_MAX && (stop == end || stop % PAGE_SET_BLOCK == 0))
+		if (word == UINT64_MAX && (stop == end || stop % PAGE_SET_BLOCK == 0))
 			note_whole(set, page / PAGE_SET_BLOCK);
 	}
 }
 
-void page_set_remove(struct page_set *set, struct page_run run)
+void page_set_add(struct page_set *set, const struct page_run *runs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add_run(set, runs[i]);
+}
+
+static void remove_run(struct page_set *set, struct page_run run)
 {
 	uint64_t end = (uint64_t)run.first + run.count, stop;
-	for (uint64_t page = run.first; page < end && set->n_pages; page = stop) {
+	for (uint64_t page = run.first; page < end; page = stop) {
 		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
 		if (!(*word & mask))
 			continue;
@@ -189,12 +195,17 @@ void page_set_remove(struct page_set *set, struct page_run run)
 	}
 }
 
+void page_set_remove(struct page_set *set, const struct page_run *runs, size_t n)
+{
+	for (size_t i = 0; i < n && set->n_pages; i++)
+		remove_run(set, runs[i]);
+}
+
 void page_set_clear(struct page_set *set)
 {
 	/* 64 words of pages at a time. */
 	for (size_t top = 0; set->n_pages;)
-		page_set_remove(set,
-				(struct page_run){.first = (uint32_t)(first_word(&set->some, &top) * WORD_BITS * WORD_BITS), .count = WORD_BITS * WORD_BITS});
+		remove_run(set, (struct page_run){.first = (uint32_t)(first_word(&set->some, &top) * WORD_BITS * WORD_BITS), .count = WORD_BITS * WORD_BITS});
 }
 
 /* ---- Taking ---------------------------------------------------------- */
@@ -204,59 +215,78 @@ struct output {
 	size_t n;
 	uint64_t n_pages, n_pieces;
 	const struct gmem_region *region; /* of the last range: the next lies there or further up */
-	uint64_t end, left;		  /* of the last range: where it ends, and how much of its region is behind; no page begins at 1 */
+	uint64_t region_end;
+	uint64_t end; /* of the last range; no page begins at 1 */
 };
+
+static void emit_to_regions(struct output *out, uint64_t gpa, uint64_t end)
+{
+	while (gpa < end) {
+		while (gpa - out->region->gpa >= out->region->len)
+			out->region++;
+		out->region_end = out->region->gpa + out->region->len;
+		out->end = end < out->region_end ? end : out->region_end;
+		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = out->end - gpa};
+		gpa = out->end;
+	}
+}
 
 static inline void emit(struct output *out, uint64_t first, uint64_t count)
 {
 	uint64_t gpa = first << PFN_SHIFT, len = count << PFN_SHIFT;
 	out->n_pages += count;
-	if (gpa == out->end && len <= out->left) {
-		out->ranges[out->n - 1].len += len;
-		out->end += len;
-		out->left -= len;
+	out->n_pieces++;
+	if (gpa + len > out->region_end) {
+		emit_to_regions(out, gpa, gpa + len);
 		return;
 	}
-	while (len) {
-		while (gpa - out->region->gpa >= out->region->len)
-			out->region++;
-		uint64_t left = out->region->len - (gpa - out->region->gpa), part = len < left ? len : left;
-		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = part};
-		gpa += part;
-		len -= part;
-		out->end = gpa;
-		out->left = left - part;
-	}
+	if (gpa == out->end)
+		out->ranges[out->n - 1].len += len;
+	else
+		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = len};
+	out->end = gpa + len;
 }
 
 /* All pages of a word; the index of such words is left to the caller. */
-static void take_word(struct page_set *set, uint64_t i, struct output *out)
+static inline void take_word(struct page_set *set, uint64_t i, struct output *out)
 {
 	uint64_t word = set->pages[i], first = i * WORD_BITS;
+	set->pages[i] = 0;
 	if (word == UINT64_MAX) {
 		emit(out, first, WORD_BITS);
-		out->n_pieces++;
-		word = 0;
 		note_broken(set, i / WORDS_PER_BLOCK);
+		return;
 	}
 	while (word) {
-		unsigned from = (unsigned)__builtin_ctzll(word), n = (unsigned)__builtin_ctzll(~(word >> from));
-		emit(out, first + from, n);
-		out->n_pieces++;
-		word &= ~(((1ULL << n) - 1) << from);
+		/* The carry of the lowest page goes through its run: what it leaves is the rest, where it stops is the end. */
+		uint64_t carried = word + (word & -word);
+		unsigned from = (unsigned)__builtin_ctzll(word), end = carried ? (unsigned)__builtin_ctzll(carried) : WORD_BITS;
+		emit(out, first + from, end - from);
+		word &= carried;
 	}
-	set->pages[i] = 0;
 }
 
 static void take_block(struct page_set *set, uint64_t block, struct output *out)
 {
 	emit(out, block * PAGE_SET_BLOCK, PAGE_SET_BLOCK);
-	out->n_pieces += PAGE_SET_BLOCK_PIECES;
+	out->n_pieces += PAGE_SET_BLOCK_PIECES - 1;
 	for (uint64_t i = block * WORDS_PER_BLOCK; i < (block + 1) * WORDS_PER_BLOCK; i++) {
 		set->pages[i] = 0;
 		take_out(&set->some, i);
 	}
 	note_broken(set, block);
+}
+
+/* Where the host's pages are larger, none of them is cut: only those of which all pages are in the set get into one. */
+static inline bool is_amid_a_host_page(const struct page_set *set, const struct output *out)
+{
+	uint64_t page = set->gmem->page_size;
+	return page > PFN_BYTES && (out->end - out->region->gpa) & (page - 1);
+}
+
+static inline bool has_room(const struct page_set *set, const struct output *out, size_t max, uint64_t max_pages)
+{
+	return out->n + MOST_RANGES <= max && (out->n_pages < max_pages || is_amid_a_host_page(set, out));
 }
 
 size_t page_set_take(struct page_set *set, bool whole, struct gmem_range *ranges, size_t max, uint64_t max_pages)
@@ -266,9 +296,9 @@ size_t page_set_take(struct page_set *set, bool whole, struct gmem_range *ranges
 	size_t top = 0;
 
 	assert(max >= PAGE_SET_MIN_RANGES);
-	while ((whole ? set->n_whole : set->n_pages > out.n_pages) && out.n_pages < max_pages && out.n + MOST_RANGES <= max) {
+	while ((whole ? set->n_whole : set->n_pages > out.n_pages) && has_room(set, &out, max, max_pages)) {
 		uint64_t i = first_word(index, &top), bits = index->levels[0][i];
-		for (; bits && out.n_pages < max_pages && out.n + MOST_RANGES <= max; bits &= bits - 1) {
+		for (; bits && has_room(set, &out, max, max_pages); bits &= bits - 1) {
 			uint64_t at = i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
 			if (whole)
 				take_block(set, at, &out);

@@ -39,8 +39,8 @@ int page_set_init(struct page_set *set, const struct gmem *gmem);
 void page_set_finish(struct page_set *set); /* zeroed is fine */
 
 /* Pages of RAM; some may be in the set already, or not in it. */
-void page_set_add(struct page_set *set, struct page_run run);
-void page_set_remove(struct page_set *set, struct page_run run);
+void page_set_add(struct page_set *set, const struct page_run *runs, size_t n);
+void page_set_remove(struct page_set *set, const struct page_run *runs, size_t n);
 void page_set_clear(struct page_set *set);
 
 /*

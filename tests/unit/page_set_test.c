@@ -28,12 +28,12 @@ static void begin(const struct gmem *gmem)
 
 static void add(uint64_t first, uint32_t count)
 {
-	page_set_add(&set, (struct page_run){.first = (uint32_t)first, .count = count});
+	page_set_add(&set, &(struct page_run){.first = (uint32_t)first, .count = count}, 1);
 }
 
 static void drop(uint64_t first, uint32_t count)
 {
-	page_set_remove(&set, (struct page_run){.first = (uint32_t)first, .count = count});
+	page_set_remove(&set, &(struct page_run){.first = (uint32_t)first, .count = count}, 1);
 }
 
 static void expect(size_t index, uint64_t first, uint64_t count)
