@@ -5,7 +5,8 @@
 /*
  * When inflated pages go back to the host. They first gather in a set, which
  * sorts and merges them, whatever the order in which the driver names them and
- * however it cuts them into requests.
+ * however it cuts them into requests. Where the host's own pages are larger, the
+ * map tells which of these are wholly in the balloon, and only they get there.
  *
  * A driver that did not negotiate MUST_TELL_HOST may use a page again as soon as
  * its request is returned. So all requests that are available form a batch: their
@@ -48,7 +49,6 @@ static void discard_slice(struct balloon *b, bool whole_blocks)
 {
 	struct gmem_range *ranges = b->batch.ranges;
 	size_t n = page_set_take(&b->inflated, whole_blocks, ranges, PAGE_RANGES_MAX, SLICE_PAGES);
-	n = balloon_map_add(&b->map, ranges, n, ranges);
 	balloon_discard(b, &b->queues[BALLOON_Q_INFLATE], ranges, n);
 }
 
@@ -101,12 +101,18 @@ static void on_tick(void *opaque)
 
 void balloon_lazy_add(struct balloon *b)
 {
-	page_set_add(&b->inflated, b->batch.runs, b->batch.n_runs);
+	if (b->map.bits)
+		balloon_map_add(&b->map, b->batch.runs, b->batch.n_runs, &b->inflated);
+	else
+		page_set_add(&b->inflated, b->batch.runs, b->batch.n_runs);
 }
 
 void balloon_lazy_remove(struct balloon *b)
 {
-	page_set_remove(&b->inflated, b->batch.runs, b->batch.n_runs);
+	if (b->map.bits)
+		balloon_map_remove(&b->map, b->batch.runs, b->batch.n_runs, &b->inflated);
+	else
+		page_set_remove(&b->inflated, b->batch.runs, b->batch.n_runs);
 }
 
 bool balloon_lazy_discard(struct balloon *b)

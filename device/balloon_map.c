@@ -4,13 +4,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "device/page_ranges.h"
-
 #define WORD_BITS 64
 
 int balloon_map_init(struct balloon_map *map, const struct gmem *gmem)
 {
-	*map = (struct balloon_map){.gmem = gmem};
+	*map = (struct balloon_map){.gmem = gmem, .page_shift = (unsigned)__builtin_ctzll(gmem->page_size)};
 	if (gmem->page_size <= PFN_BYTES)
 		return 0;
 	size_t bits_bytes = (gmem_size(gmem) / PFN_BYTES + WORD_BITS - 1) / WORD_BITS * sizeof *map->bits;
@@ -44,117 +42,102 @@ uint64_t balloon_map_held_bytes(const struct balloon_map *map)
 	return map->n_in * PFN_BYTES - map->n_whole * map->gmem->page_size;
 }
 
-/* Where a range lies: bits and host pages are numbered through all regions in their order. */
+/* Where a page lies: bits and host pages are numbered through all regions in their order. */
 struct place {
 	const struct gmem_region *region;
 	uint64_t first_bit, first_page; /* of the region */
 };
 
-static struct place place_of(const struct balloon_map *map, uint64_t gpa)
+static inline struct place place_of(const struct balloon_map *map, uint64_t gpa)
 {
-	uint64_t page = map->gmem->page_size;
 	struct place place = {.region = map->gmem->regions};
 	for (; gpa - place.region->gpa >= place.region->len; place.region++) {
 		place.first_bit += place.region->len >> PFN_SHIFT;
-		place.first_page += (place.region->len + page - 1) / page;
+		place.first_page += (place.region->len + map->gmem->page_size - 1) >> map->page_shift;
 	}
 	return place;
 }
 
-/* The bits of word `at / 64` that lie in [at, end). */
-static uint64_t mask_of(uint64_t at, uint64_t end)
-{
-	uint64_t mask = end - at >= WORD_BITS ? UINT64_MAX : (1ULL << (end - at)) - 1;
-	return mask << at % WORD_BITS;
-}
-
-/* Sets or clears the bits [at, end). Returns how many changed. */
-static uint32_t write_bits(uint64_t *bits, uint64_t at, uint64_t end, bool value)
+/* Sets or clears the bits [at, end). Returns how many changed: mostly all. */
+static inline uint32_t write_bits(uint64_t *bits, uint64_t at, uint64_t end, bool value)
 {
 	uint32_t changed = 0;
-	for (; at < end; at = (at / WORD_BITS + 1) * WORD_BITS) {
+	for (uint64_t stop; at < end; at = stop) {
 		uint64_t *word = &bits[at / WORD_BITS];
-		uint64_t flip = (value ? ~*word : *word) & mask_of(at, end);
+		stop = (at / WORD_BITS + 1) * WORD_BITS;
+		stop = stop < end ? stop : end;
+		uint64_t mask = UINT64_MAX >> (WORD_BITS - (stop - at)) << at % WORD_BITS;
+		uint64_t flip = (value ? ~*word : *word) & mask;
 		*word ^= flip;
-		changed += (uint32_t)__builtin_popcountll(flip);
+		changed += flip == mask ? (uint32_t)(stop - at) : (uint32_t)__builtin_popcountll(flip);
 	}
 	return changed;
 }
 
-static bool is_whole(const struct balloon_map *map, uint64_t page)
+/* The part of a run that lies in one host page, `page` in the order of all. Returns whether that is whole now. */
+static inline bool write_part(struct balloon_map *map, uint64_t page, uint64_t first_bit, uint64_t end_bit, bool value)
 {
-	return map->pieces[page] == map->gmem->page_size >> PFN_SHIFT;
+	uint32_t all = (uint32_t)(map->gmem->page_size >> PFN_SHIFT), before = map->pieces[page];
+	uint32_t changed = write_bits(map->bits, first_bit, end_bit, value), after = value ? before + changed : before - changed;
+	map->pieces[page] = after;
+	map->n_in += (uint64_t)after - before;
+	map->n_whole += (uint64_t)(after == all) - (uint64_t)(before == all);
+	return after == all;
 }
 
-/* The part of the range that lies in one host page, `page` in the order of all. */
-static void write_part(struct balloon_map *map, uint64_t page, uint64_t first_bit, uint64_t end_bit, bool value)
+/* Host pages that lie together, in bytes from the begin of their region; none at first. */
+struct stretch {
+	uint64_t first, end;
+};
+
+static struct page_run run_of(const struct gmem_region *region, struct stretch stretch)
 {
-	bool was_whole = is_whole(map, page);
-	uint32_t changed = write_bits(map->bits, first_bit, end_bit, value);
-	map->pieces[page] += value ? changed : -changed;
-	map->n_in += value ? changed : -(uint64_t)changed;
-	map->n_whole += (uint64_t)is_whole(map, page) - (uint64_t)was_whole;
+	uint64_t end = stretch.end < region->len ? stretch.end : region->len;
+	return (struct page_run){.first = (uint32_t)((region->gpa + stretch.first) >> PFN_SHIFT), .count = (uint32_t)((end - stretch.first) >> PFN_SHIFT)};
 }
 
-static void write_ranges(struct balloon_map *map, const struct gmem_range *ranges, size_t n, bool value)
+/* The part [at, end) of a region. Returns the host pages that are whole now: they are neighbours, since only the first and the last can be cut. */
+static inline struct stretch write_stretch(struct balloon_map *map, const struct place *place, uint64_t at, uint64_t end, bool value)
 {
-	uint64_t page = map->gmem->page_size;
-	for (size_t i = 0; i < n; i++) {
-		struct place place = place_of(map, ranges[i].gpa);
-		uint64_t at = ranges[i].gpa - place.region->gpa, end = at + ranges[i].len;
-		while (at < end) {
-			uint64_t next = (at / page + 1) * page;
-			next = next < end ? next : end;
-			write_part(map, place.first_page + at / page, place.first_bit + (at >> PFN_SHIFT), place.first_bit + (next >> PFN_SHIFT), value);
-			at = next;
-		}
-	}
-}
-
-void balloon_map_remove(struct balloon_map *map, const struct gmem_range *ranges, size_t n)
-{
-	if (map->bits)
-		write_ranges(map, ranges, n, false);
-}
-
-/*
- * Of the host pages that the range touches, those that are whole: they are
- * neighbours, so they make one range; len 0 for none. Pages below *from were
- * looked at with an earlier range; *from moves past those of this one.
- */
-static struct gmem_range whole_pages(const struct balloon_map *map, const struct gmem_range *range, uint64_t *from)
-{
-	uint64_t page = map->gmem->page_size;
-	struct place place = place_of(map, range->gpa);
-	uint64_t end = range->gpa + range->len, region_gpa = place.region->gpa;
-	uint64_t gpa = range->gpa - (range->gpa - region_gpa) % page;
-	struct gmem_range whole = {0};
-
-	for (gpa = gpa < *from ? *from : gpa; gpa < end; gpa += page) {
-		if (!is_whole(map, place.first_page + (gpa - region_gpa) / page))
+	struct stretch whole = {0};
+	for (uint64_t next; at < end; at = next) {
+		uint64_t page = at >> map->page_shift, page_end = (page + 1) << map->page_shift;
+		next = page_end < end ? page_end : end;
+		if (!write_part(map, place->first_page + page, place->first_bit + (at >> PFN_SHIFT), place->first_bit + (next >> PFN_SHIFT), value))
 			continue;
-		if (!whole.len)
-			whole.gpa = gpa;
-		whole.len += page;
+		whole = (struct stretch){.first = whole.end ? whole.first : page << map->page_shift, .end = page_end};
 	}
-	*from = gpa;
 	return whole;
 }
 
-size_t balloon_map_add(struct balloon_map *map, const struct gmem_range *ranges, size_t n, struct gmem_range *whole)
+static inline void write_run(struct balloon_map *map, struct page_run run, bool value, struct page_set *whole)
 {
-	if (!map->bits) {
-		memmove(whole, ranges, n * sizeof *ranges);
-		return n;
+	uint64_t gpa = (uint64_t)run.first << PFN_SHIFT, gpa_end = gpa + ((uint64_t)run.count << PFN_SHIFT);
+	while (gpa < gpa_end) {
+		struct place place = place_of(map, gpa);
+		uint64_t at = gpa - place.region->gpa, end = gpa_end - place.region->gpa;
+		end = end < place.region->len ? end : place.region->len;
+		struct stretch now_whole = write_stretch(map, &place, at, end, value);
+		if (!value) {
+			uint64_t amid = map->gmem->page_size - 1;
+			struct page_run touched = run_of(place.region, (struct stretch){.first = at & ~amid, .end = (end + amid) & ~amid});
+			page_set_remove(whole, &touched, 1);
+		} else if (now_whole.end) {
+			struct page_run found = run_of(place.region, now_whole);
+			page_set_add(whole, &found, 1);
+		}
+		gpa = place.region->gpa + end;
 	}
-	write_ranges(map, ranges, n, true);
+}
 
-	size_t n_whole = 0;
-	uint64_t from = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct gmem_range found = whole_pages(map, &ranges[i], &from);
-		if (found.len)
-			whole[n_whole++] = found;
-	}
-	return n_whole;
+void balloon_map_add(struct balloon_map *map, const struct page_run *runs, size_t n, struct page_set *whole)
+{
+	for (size_t i = 0; i < n; i++)
+		write_run(map, runs[i], true, whole);
+}
+
+void balloon_map_remove(struct balloon_map *map, const struct page_run *runs, size_t n, struct page_set *whole)
+{
+	for (size_t i = 0; i < n; i++)
+		write_run(map, runs[i], false, whole);
 }

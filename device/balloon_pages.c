@@ -161,11 +161,6 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 {
 	bool done = collect_pages(b, q, budget);
 	balloon_lazy_remove(b);
-	if (b->map.bits) {
-		const struct gmem_range *ranges;
-		size_t n = page_ranges_finish(&b->batch, &ranges);
-		balloon_map_remove(&b->map, ranges, n);
-	}
 	return done ? BALLOON_SERVED : BALLOON_MORE;
 }
 
