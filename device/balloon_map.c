@@ -110,7 +110,8 @@ static inline struct stretch write_stretch(struct balloon_map *map, const struct
 	return whole;
 }
 
-static inline void write_run(struct balloon_map *map, struct page_run run, bool value, struct page_set *whole)
+/* One for each direction: what is asked of every page is known there. */
+static inline __attribute__((always_inline)) void write_run(struct balloon_map *map, struct page_run run, bool value, struct page_set *whole)
 {
 	uint64_t gpa = (uint64_t)run.first << PFN_SHIFT, gpa_end = gpa + ((uint64_t)run.count << PFN_SHIFT);
 	while (gpa < gpa_end) {
