@@ -189,7 +189,7 @@ static void run_hints(const struct backing *backing)
 static const struct {
 	const char *pattern;
 	unsigned per_kick;
-} growing[] = {{"ascending", 1}, {"random", 1}, {"random", 128}};
+} growing[] = {{"ascending", 1}, {"large-runs", 128}, {"random", 1}};
 #define N_GROWING (sizeof growing / sizeof growing[0])
 
 static const struct pattern *pattern_of(const char *name)
@@ -214,7 +214,7 @@ static void run_growth(const struct backing *backing)
 
 	for (uint64_t bytes = plan->least_bytes; bytes <= largest; bytes = next_size(bytes, largest)) {
 		struct bench b;
-		if (!begin(&b, backing, bytes, plan->rounds))
+		if (!begin(&b, backing, bytes, bytes > GIB ? 1 : plan->rounds))
 			return;
 		for (size_t i = 0; i < N_GROWING; i++) {
 			const struct pattern *pattern = pattern_of(growing[i].pattern);

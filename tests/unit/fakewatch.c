@@ -18,6 +18,13 @@ static void broken_promise(struct fakehost *fh, const char *what)
 
 /* ---- Noting writes --------------------------------------------------- */
 
+static __attribute__((no_sanitize("thread"))) bool let_write(struct fakehost *fh, size_t region, size_t page, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*(volatile uint8_t *)&fh->written[region][page + i] = 1;
+	return mprotect(fh->host.gmem.regions[region].hva + page * 4096, n * 4096, PROT_READ | PROT_WRITE) == 0;
+}
+
 /*
  * A write to what is, or was a moment ago, watched memory. Anything else happens
  * again with the handler that was there before. Not for the thread sanitizer: a
@@ -34,8 +41,11 @@ static __attribute__((no_sanitize("thread"))) void on_fault(int signo, siginfo_t
 		if (at < r->hva || at >= r->hva + r->len)
 			continue;
 		size_t page = (size_t)(at - r->hva) / 4096;
-		*(volatile uint8_t *)&fh->written[i][page] = 1;
-		if (mprotect(r->hva + page * 4096, 4096, PROT_READ | PROT_WRITE) == 0)
+		if (let_write(fh, i, page, 1))
+			return;
+		/* Memory that is really made of larger pages is protected by these. */
+		size_t n = fh->host.gmem.page_size / 4096;
+		if (let_write(fh, i, page / n * n, n))
 			return;
 	}
 	sigaction(signo, &before, NULL);
