@@ -16,7 +16,7 @@
 #define PAGE_SET_BLOCK 512u /* pages */
 #define PAGE_SET_BLOCK_BYTES ((uint64_t)PAGE_SET_BLOCK << PFN_SHIFT)
 #define PAGE_SET_BLOCK_PIECES 8u /* of a whole block */
-#define PAGE_SET_MIN_RANGES 64 /* least room for page_set_take() */
+#define PAGE_SET_MIN_RANGES 64	 /* least room for page_set_take() */
 
 #define PAGE_SET_LEVELS 3
 struct page_set_index {
