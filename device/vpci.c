@@ -182,6 +182,13 @@ void vpci_kick(struct vpci *vpci, unsigned index)
 	vpci_settle(vpci);
 }
 
+void vpci_kick_later(struct vpci *vpci, unsigned index)
+{
+	struct host *host = vpci->dev->host;
+	__atomic_fetch_or(&vpci->kicked, 1u << index, __ATOMIC_RELEASE);
+	host->ops->defer(host, &vpci->work);
+}
+
 /* Nothing is in work any more: the driver sees that the device is suspended. */
 static void suspend_when_idle(struct vpci *vpci)
 {
@@ -199,7 +206,7 @@ static void run_pending(void *opaque)
 {
 	struct vpci *vpci = opaque;
 	pthread_mutex_lock(&vpci->dev->lock);
-	uint32_t queues = vpci->pending;
+	uint32_t queues = vpci->pending | __atomic_exchange_n(&vpci->kicked, 0, __ATOMIC_ACQUIRE);
 	vpci->pending = 0;
 	for (; queues; queues &= queues - 1)
 		run_queue(vpci, (unsigned)__builtin_ctz(queues));

@@ -15,7 +15,8 @@
  * refuses to work), INDIRECT_DESC, EVENT_IDX, RING_RESET, SUSPEND.
  *
  * Kicks are served on the vCPU thread that trapped, a bounded amount of work
- * at a time; what is left goes on from the event loop.
+ * at a time; what is left goes on from the event loop, and so does a kick that
+ * comes while another thread is in the device.
  */
 #ifndef DEVICE_VPCI_H
 #define DEVICE_VPCI_H
@@ -101,6 +102,7 @@ struct vpci {
 
 	struct vpci_queue queues[VPCI_MAX_QUEUES];
 	uint32_t pending; /* bit i: queue i waits to be run from the event loop */
+	uint32_t kicked;  /* the same, of kicks that came while the lock was taken; atomic */
 	struct host_work work;
 	struct log_limit guest_limit;
 };

@@ -185,16 +185,18 @@ uint64_t vpci_bar_read(struct vpci *vpci, uint64_t offset, unsigned size)
 }
 
 /* The queue is the one that the address belongs to, whatever the data say. */
-static void notify_write(struct vpci *vpci, uint32_t offset, unsigned size)
+static bool is_notify(const struct vpci *vpci, uint64_t offset, unsigned size, unsigned *queue)
 {
-	if ((size == 2 || size == 4) && offset % VPCI_NOTIFY_MULTIPLIER == 0)
-		vpci_kick(vpci, offset / VPCI_NOTIFY_MULTIPLIER);
+	*queue = (unsigned)(offset - VPCI_NOTIFY_OFFSET) / VPCI_NOTIFY_MULTIPLIER;
+	return is_inside(offset, size, VPCI_NOTIFY_OFFSET, vpci->type->n_queues * VPCI_NOTIFY_MULTIPLIER) && (size == 2 || size == 4) &&
+	       offset % VPCI_NOTIFY_MULTIPLIER == 0;
 }
 
 void vpci_bar_write(struct vpci *vpci, uint64_t offset, unsigned size, uint64_t value)
 {
-	if (is_inside(offset, size, VPCI_NOTIFY_OFFSET, vpci->type->n_queues * VPCI_NOTIFY_MULTIPLIER))
-		notify_write(vpci, (uint32_t)offset - VPCI_NOTIFY_OFFSET, size);
+	unsigned queue;
+	if (is_notify(vpci, offset, size, &queue))
+		vpci_kick(vpci, queue);
 	else if (is_inside(offset, size, VPCI_COMMON_OFFSET, VPCI_COMMON_LEN))
 		common_write(vpci, (uint32_t)offset - VPCI_COMMON_OFFSET, size, value);
 	else if (is_inside(offset, size, VPCI_DEVICE_OFFSET, vpci->type->config_len))
@@ -212,10 +214,18 @@ static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
 	return value;
 }
 
+/* A kick asks for no answer: while another thread is in the device, for as long as a discard perhaps, the vCPU need not wait. */
 static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct vpci *vpci = opaque;
-	pthread_mutex_lock(&vpci->dev->lock);
+	unsigned queue;
+	if (pthread_mutex_trylock(&vpci->dev->lock) != 0) {
+		if (is_notify(vpci, offset, size, &queue)) {
+			vpci_kick_later(vpci, queue);
+			return;
+		}
+		pthread_mutex_lock(&vpci->dev->lock);
+	}
 	vpci_bar_write(vpci, offset, size, value);
 	pthread_mutex_unlock(&vpci->dev->lock);
 }

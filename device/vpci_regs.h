@@ -27,7 +27,8 @@ void vpci_write_status(struct vpci *vpci, uint8_t value);
 void vpci_enable_queue(struct vpci *vpci, struct vpci_queue *queue);
 void vpci_reset_queue(struct vpci *vpci, struct vpci_queue *queue);
 void vpci_kick(struct vpci *vpci, unsigned index);
-void vpci_settle(struct vpci *vpci);	  /* at the end of each access that may change something */
-uint8_t vpci_take_isr(struct vpci *vpci); /* reads and clears */
+void vpci_kick_later(struct vpci *vpci, unsigned index); /* from the event loop; any thread, without the lock */
+void vpci_settle(struct vpci *vpci);			 /* at the end of each access that may change something */
+uint8_t vpci_take_isr(struct vpci *vpci);		 /* reads and clears */
 
 #endif

@@ -1,6 +1,7 @@
 #include <CUnit/CUnit.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/unit/fakeguest.h"
 #include "tests/unit/suite.h"
@@ -341,7 +342,51 @@ static void test_suspend(void)
 	end();
 }
 
+static pthread_t kicker;
+static int kicker_late;
+
+static void *kick_deflate(void *arg)
+{
+	(void)arg;
+	fg_kick(&fg, 1);
+	return NULL;
+}
+
+static void kick_meanwhile(struct fakehost *fh)
+{
+	struct timespec limit;
+	fh->before_discard = NULL;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&kicker, NULL, kick_deflate, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 10;
+	kicker_late = pthread_timedjoin_np(kicker, NULL, &limit);
+}
+
+/* A vCPU that kicks while another one is in a discard goes on at once; the event loop sees to its queue. */
+static void test_kick_amid_a_discard(void)
+{
+	begin();
+	fg_init(&fg, 0);
+	const uint32_t pfn = (uint32_t)(FG_PAGES >> 12);
+	store_le32(fakehost_ram(fg.fh, FG_DATA(1), 4), pfn + 1);
+	fg_desc(&fg, 1, 0, FG_DATA(1), 4, 0, 0);
+	fg_publish(&fg, 1, 0);
+	fg.fh->before_discard = kick_meanwhile;
+	kicker_late = -1;
+	fg_send_pfns(&fg, 0, &pfn, 1);
+	CU_ASSERT_EQUAL(kicker_late, 0);
+	if (kicker_late > 0)
+		pthread_join(kicker, NULL);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 1), 0);
+	CU_ASSERT_EQUAL(fakehost_run_work(fg.fh), 1);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 1), 1);
+	CU_ASSERT_EQUAL(counters(BALLOON_Q_DEFLATE)->pages, 1);
+	end();
+}
+
 static const struct test_case cases[] = {
+	{"kick amid a discard", test_kick_amid_a_discard},
 	{"state is seen in the middle", test_state_is_seen_in_the_middle},
 	{"suspend", test_suspend},
 	{"offers", test_offers},
