@@ -22,17 +22,17 @@
  * the set, and their requests are returned. They go when the driver pauses, when
  * they have waited for long or are too many. A deflated page leaves the set.
  *
- * Whatever the guest does, one discard of bounded work is left when the driver
- * stops: never more pages than a slice has, in never more pieces than the host
- * gets through in about the same time. Linux needs no more: its allocator joins
- * the free halves of a block, so a block that is wholly free is handed out in
- * one run, and there are as many runs on the way at a time as there are zones and
- * kinds of pages. What it hands out in smaller runs lies in blocks that are partly
- * in use, and to wait for their rest would be in vain.
+ * Whatever the guest does, bounded work is left when the driver stops: never more
+ * pages than a few slices have, in never more pieces than the host gets through in
+ * some ms. That is enough for a driver that names its runs of pages in any order
+ * within some tens of MiB. Linux needs less: its allocator joins the free halves of
+ * a block, so a block that is wholly free is handed out in one run. What it hands
+ * out in smaller runs lies in blocks that are partly in use, and to wait for their
+ * rest would be in vain.
  */
 
 #define SLICE_PAGES 4096 /* of one discard: some ms on a vCPU's thread at worst */
-#define MAX_WAITING_PAGES SLICE_PAGES
+#define MAX_WAITING_PAGES (4 * SLICE_PAGES)
 #define MAX_WAITING_PIECES 1024
 
 /* The driver pauses when no page comes for so long. Timers of this host are late by up to 1 ms. */
@@ -90,9 +90,9 @@ static void on_tick(void *opaque)
 		page_set_clear(&b->inflated);
 	else if (b->inflated.n_pages && (quiet_ms >= PAUSE_MS || now - b->lazy_since_ms >= MAX_WAIT_MS))
 		discard_slice(b, false);
-	/* More than a slice is there only while a batch is being discarded, for which its requests wait. */
+	/* The next slice goes at once, but for those who wait for the lock. */
 	if (b->inflated.n_pages)
-		watch_driver(b, quiet_ms < PAUSE_MS ? PAUSE_MS - quiet_ms : PAUSE_MS);
+		watch_driver(b, quiet_ms < PAUSE_MS ? PAUSE_MS - quiet_ms : 0);
 	balloon_publish(b);
 	pthread_mutex_unlock(&b->dev.lock);
 }
