@@ -2,11 +2,10 @@
 
 import itertools
 import os
-import random
 import socket
-import threading
 import time
 
+from bad_clients import ASK, NEGOTIATE, Crowd
 from cases import MIB, Wrong, expect
 from process_memory import footprint
 from qmp import Qmp
@@ -20,88 +19,6 @@ MEMORY_MAX = 64 * (MIB + 64 * 1024) + 4 * MIB
 ALONE_MAX = 2 * MIB
 ALONE_SECONDS = 8
 ANSWER_SECONDS = 10  # the machine is busy with the clients' own work
-
-NEGOTIATE = b'{"execute":"qmp_capabilities"}\r\n'
-ASK = b'{"execute":"x-query-balloon"}{"execute":"query-commands"}' * 1000
-
-
-def disconnect(_sock, _patience):
-    """At once, with the greeting unread."""
-
-
-def say_nothing(_sock, patience):
-    time.sleep(patience)
-
-
-def half_write(sock, patience):
-    sock.sendall(NEGOTIATE + b'{"execute":"balloon","argum')
-    time.sleep(patience)
-
-
-def half_write_long(sock, patience):
-    """A message that fills the server's buffer and does not end."""
-    sock.sendall(NEGOTIATE + b'{"execute":"' + b"x" * 200000)
-    time.sleep(patience)
-
-
-def flood_with_noise(sock, patience):
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        sock.sendall(random.choice([b"}", b"\x01", b"[[", b"'", b'{"a":1}', b"nonsense ", b"\xff"]) * 4096)
-        drain(sock)
-
-
-def flood_and_read_nothing(sock, patience):
-    sock.sendall(NEGOTIATE)
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        sock.sendall(ASK)  # blocks when the server has enough of it, until the socket's timeout
-
-
-def ask_and_read_nothing(sock, patience):
-    """As many answers as the server keeps, and then the events."""
-    sock.sendall(NEGOTIATE + ASK[: 57 * 140])
-    time.sleep(patience)
-
-
-def drain(sock):
-    try:
-        while sock.recv(65536, socket.MSG_DONTWAIT):
-            pass
-    except BlockingIOError:
-        pass
-
-
-MANNERS = [disconnect, say_nothing, half_write, half_write_long, flood_with_noise, flood_and_read_nothing, ask_and_read_nothing]
-
-
-class Crowd:
-    """CLIENTS threads, each of which is one bad client after the other."""
-
-    def __init__(self, path):
-        self.path = path
-        self.over = threading.Event()
-        self.n_connections = itertools.count()
-        self.threads = [threading.Thread(target=self.misbehave, args=[MANNERS[i % len(MANNERS)]]) for i in range(CLIENTS)]
-        for thread in self.threads:
-            thread.start()
-
-    def misbehave(self, manners):
-        while not self.over.is_set():
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(1)
-                try:
-                    sock.connect(self.path)
-                    next(self.n_connections)
-                    manners(sock, random.uniform(0, 1))
-                except OSError:
-                    pass  # turned away, dropped, not read: all as it should be
-            self.over.wait(0.02)
-
-    def end(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def n_descriptors(vm):
@@ -153,7 +70,7 @@ def torture(context):
         qmp = Qmp(vm.qmp_path, transcript)
         before, descriptors = own_memory(vm), n_descriptors(vm)
         alone = flood_alone(vm)
-        crowd = Crowd(vm.qmp_path)
+        crowd = Crowd(vm.qmp_path, CLIENTS, pause=0.02)
         memory, seconds, seen, until = [], [], {}, time.monotonic() + SECONDS
         try:
             for balloon_mib in itertools.cycle(range(16, 192, 8)):
