@@ -6,7 +6,8 @@
  *   mem hold MIB    fills MIB MiB with data of its own, then waits for signals:
  *                   USR1: compares every byte and prints "intact" or "damaged"; TERM: ends
  *   mem comb MIB    as hold, but gives every other page back first: what is held has free neighbours
- *   mem churn MIB   takes and gives back blocks of many sizes, in waves between little and MIB MiB, until a signal comes.
+ *   mem churn MIB [SEED]
+ *                   takes and gives back blocks of many sizes, in waves between little and MIB MiB, until a signal comes.
  *                   Fills each with data of its own and compares every byte before it goes, and at the end. USR1: prints
  *                   "CHECKED MiB intact" and goes on; TERM: does so and ends. A difference ends it at once
  *   mem lent MIB    counts the balloon's pages in each block of MIB MiB of physical memory, and prints them in a line
@@ -237,11 +238,11 @@ static void answer(u64 signals)
 		leave(0);
 }
 
-static _Noreturn void run_churn(u64 most_pages)
+static _Noreturn void run_churn(u64 most_pages, u64 seed)
 {
 	u64 signals = 1UL << (SIGUSR1 - 1) | 1UL << (SIGTERM - 1);
 	call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&signals, 0, sizeof signals, 0, 0);
-	churn.seed = STEP;
+	churn.seed = (seed + 1) * STEP;
 	for (;;) {
 		u64 high = most_pages - below(most_pages / 4), low = below(most_pages / 4);
 		while (churn.used_pages + BLOCK_MAX_PAGES < high) {
@@ -309,8 +310,9 @@ static int is(const char *word, const char *name)
 __attribute__((used)) static _Noreturn void start(long *stack)
 {
 	char **argv = (char **)(stack + 1);
-	if (stack[0] != 3)
-		die("usage: mem touch|hold|comb|churn|lent MIB");
+	int churns = stack[0] >= 3 && is(argv[1], "churn");
+	if (stack[0] != 3 && !(churns && stack[0] == 4))
+		die("usage: mem touch|hold|comb|churn|lent MIB, mem churn MIB SEED");
 	u64 pages = parse(argv[2]) << 8;
 	if (pages == 0)
 		die("MIB is not a number above 0");
@@ -318,8 +320,8 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 		count_blocks(pages);
 		leave(0);
 	}
-	if (is(argv[1], "churn"))
-		run_churn(pages);
+	if (churns)
+		run_churn(pages, stack[0] == 4 ? parse(argv[3]) : 0);
 	if (is(argv[1], "hold"))
 		hold(map(pages), pages, 1);
 	if (is(argv[1], "comb"))
