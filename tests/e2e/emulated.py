@@ -28,7 +28,8 @@ class EmulatedHost:
     """One emulated host, with the program `run` once more in there, which is given one scenario after the other.
 
     The host has one processor: QEMU's emulation of SVM on several of them at once loses its way now and then, under any
-    VMM: an interrupt is taken where none can be, and the nested guest or the host itself triple-faults.
+    VMM: an interrupt is taken where none can be, and the nested guest or the host itself triple-faults. With one, on a
+    very busy machine, it happens that all of a host stands still for minutes, and a guest in it does not get over that.
     """
 
     LIFE_SECONDS = 24 * 3600  # more than a watchdog of ours lets it have
