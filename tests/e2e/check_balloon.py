@@ -21,7 +21,6 @@ class Runtime(Scenario):
     """A balloon that starts empty and moves at run time. Two vCPUs, transparent huge pages in the host."""
 
     cpus = 2
-    memory = "1G"
 
     @check
     def boots_to_a_shell(self):
@@ -37,35 +36,36 @@ class Runtime(Scenario):
         vm = self.vm
         vm.set_balloon(0)
         full = vm.console.meminfo("MemTotal")
-        for target in (256 * MIB, 300 * MIB + 4096, 4096, 0):
+        for target in (128 * MIB, 150 * MIB + 4096, 4096, 0):
             vm.set_balloon(target)
             total = vm.console.meminfo("MemTotal")
             assert full - total == target, f"balloon {target}: MemTotal fell by {full - total}"
 
     @check
     def host_memory_falls(self):
-        inflate_and_measure(self.vm, 640 * MIB, slack=48 * MIB)
+        inflate_and_measure(self.vm, 320 * MIB, slack=48 * MIB)
 
     @check
     def both_measures_of_host_memory_agree(self):
-        self.vm.set_balloon(640 * MIB)
+        self.vm.set_balloon(320 * MIB)
         compare_measures(self.vm)
 
     @check
     def deflated_memory_is_usable(self):
-        self.vm.set_balloon(640 * MIB)
+        self.vm.set_balloon(320 * MIB)
         self.vm.set_balloon(0)
         touch_most(self.vm)
 
     @check
     def content_survives_20_rounds(self):
+        """The guest hands out single pages first, so that the balloon has all between those in use."""
         vm = self.vm
         vm.set_balloon(0)
-        vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=48 2>/dev/null")
+        vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=32 2>/dev/null")
         digest = vm.sh("sha256sum /tmp/noise")
-        with keeps_its_data(vm, "mem comb 192"):
+        with keeps_its_data(vm, "mem comb 128"):
             for _ in range(20):
-                vm.set_balloon(384 * MIB)
+                vm.set_balloon(160 * MIB)
                 vm.set_balloon(0)
             assert vm.sh("sha256sum /tmp/noise") == digest, "a file in the guest's memory changed while the balloon moved"
         vm.sh("rm /tmp/noise")
@@ -74,8 +74,8 @@ class Runtime(Scenario):
     def events_tell_of_changes(self):
         vm = self.vm
         vm.set_balloon(0)
-        vm.ask_balloon(192 * MIB)
-        wanted = vm.ram_bytes - 192 * MIB
+        vm.ask_balloon(96 * MIB)
+        wanted = vm.ram_bytes - 96 * MIB
         vm.qmp.wait_event("BALLOON_CHANGE", matches=lambda data: data["actual"] == wanted)
 
     @check
@@ -115,15 +115,15 @@ class Runtime(Scenario):
 
     def reboot_by(self, action):
         vm = self.vm
-        vm.set_balloon(320 * MIB)
+        vm.set_balloon(160 * MIB)
         pid, boot_id = vm.pid, vm.boot_id
         action()
         vm.boot_id = vm.console.wait_boot()
         assert vm.boot_id != boot_id and vm.pid == pid and vm.alive()
         vm.qmp.wait_event("RESET")
-        vm.wait_balloon(320 * MIB)
+        vm.wait_balloon(160 * MIB)
         total = vm.console.meminfo("MemTotal")
-        assert 600 * MIB < total < 704 * MIB, f"MemTotal is {total / MIB:.1f} MiB of 1024 with a balloon of 320"
+        assert 272 * MIB < total < 352 * MIB, f"MemTotal is {total / MIB:.1f} MiB of 512 with a balloon of 160"
 
     @check
     def memory_goes_back_on_reboot(self):
@@ -134,7 +134,7 @@ class Runtime(Scenario):
         vm.console.start("reboot -f")
         vm.boot_id = vm.console.wait_boot()
         rss = vm.rss()
-        assert rss < 512 * MIB, f"after a reboot the host has {rss / MIB:.0f} MiB of guest RAM"
+        assert rss < 256 * MIB, f"after a reboot the host has {rss / MIB:.0f} MiB of guest RAM"
 
     @check
     def system_powerdown_ends_with_0(self):
@@ -364,7 +364,6 @@ class Newer(Scenario):
 
     kernel = "6.12"
     cpus = 2
-    memory = "1G"
     balloon = {"size": "128M", "free_page_reporting": True, "free_page_hinting": True}
 
     @check
@@ -388,17 +387,17 @@ class Newer(Scenario):
     @check
     def host_memory_falls(self):
         vm = self.vm
-        vm.sh("mem touch 800", seconds=240)
-        vm.set_balloon(640 * MIB)
-        settled_rss(vm, 384 * MIB + 48 * MIB)
+        vm.sh("mem touch 350", seconds=240)
+        vm.set_balloon(320 * MIB)
+        settled_rss(vm, 192 * MIB + 48 * MIB)
         compare_measures(vm)
 
     @check
     def freed_memory_goes_back(self):
         vm = self.vm
         vm.set_balloon(0)
-        vm.sh("mem touch 700", seconds=240)
-        settled_rss(vm, 350 * MIB, 300)
+        vm.sh("mem touch 300", seconds=240)
+        settled_rss(vm, 200 * MIB, 300)
 
     @check
     def statistics_are_all_sixteen(self):
@@ -408,7 +407,7 @@ class Newer(Scenario):
     def statistics_of_distress_move(self):
         """The guest runs short of memory until its kernel kills the process that took it."""
         vm = self.vm
-        vm.set_balloon(640 * MIB)
+        vm.set_balloon(320 * MIB)
         before = asked_stats(vm)
         total = vm.console.meminfo("MemTotal")
         vm.sh(f"sh -c 'echo 1000 >/proc/self/oom_score_adj; exec mem touch {total // MIB}'", seconds=240, check=False)
@@ -419,11 +418,11 @@ class Newer(Scenario):
     @check
     def reboot_keeps_process_and_target(self):
         vm = self.vm
-        vm.set_balloon(320 * MIB)
+        vm.set_balloon(160 * MIB)
         vm.console.start("reboot -f")
         boot_id = vm.console.wait_boot()
         assert boot_id != vm.boot_id
-        vm.wait_balloon(320 * MIB)
+        vm.wait_balloon(160 * MIB)
 
     kernel_log_is_clean = kernel_log_is_clean
     poweroff_ends_with_0 = poweroff_ends_with_0

@@ -6,6 +6,7 @@ import re
 
 from guest_stats import asked_stats
 from memory_moves import hint_run, settled_rss
+from process_memory import ram_mappings
 from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
 from vm import MIB
 from waiting import wait_until
@@ -63,10 +64,10 @@ class OneCpu(Scenario):
     says_nothing_on_stderr = says_nothing_on_stderr
 
 
-class FiveGiB(Scenario):
-    """RAM on both sides of the hole below 4 GiB."""
+class BothSidesOfTheHole(Scenario):
+    """3 GiB of RAM below the hole for devices, the rest of it above 4 GiB."""
 
-    memory = "5G"
+    memory = "3584M"
 
     @check
     def boots_to_a_shell(self):
@@ -75,22 +76,31 @@ class FiveGiB(Scenario):
     @check
     def has_its_memory(self):
         total = self.vm.console.meminfo("MemTotal")
-        assert 4800 * MIB < total < 5120 * MIB, f"MemTotal is {total / MIB:.1f} MiB of 5120 MiB"
+        assert 3360 * MIB < total < 3584 * MIB, f"MemTotal is {total / MIB:.1f} MiB of 3584 MiB"
 
     @check
     def uses_ram_above_4_gib(self):
         """Reads back what it wrote, and the pages are really up there. The host has them then, too."""
-        output = self.vm.sh("mem touch 2304")
+        output = self.vm.sh("mem touch 1024")
         pages, high = (int(number) for number in re.match(r"(\d+) pages, (\d+) above 4 GiB", output).groups())
-        assert pages == 2304 * 256 and high >= 1280 * 256, output
+        assert pages == 1024 * 256 and high >= 320 * 256, output
         rss = self.vm.rss()
-        assert rss > 2304 * MIB, f"the host has {rss / MIB:.0f} MiB of guest RAM"
+        assert rss > 1024 * MIB, f"the host has {rss / MIB:.0f} MiB of guest RAM"
 
     @check
     def inflates_on_both_sides_of_the_hole(self):
-        """The guest hands out high memory first, so more than the 2 GiB up there need both parts."""
-        self.vm.set_balloon(2304 * MIB)
-        wait_until(lambda: self.vm.rss() < 900 * MIB, lambda: f"the host still has {self.vm.rss() / MIB:.0f} MiB of guest RAM", 60)
+        """The guest hands out high memory first, so more than the 512 MiB up there need both parts."""
+        vm = self.vm
+        before = self.rss_of_parts()
+        vm.set_balloon(1024 * MIB)
+
+        def fell():
+            return [(old - new) // MIB for old, new in zip(before, self.rss_of_parts())]
+
+        wait_until(lambda: min(fell()) > 64 and sum(fell()) > 512, lambda: f"host memory fell by {fell()} MiB below and above the hole", 60)
+
+    def rss_of_parts(self):
+        return [mapping["Rss"] for mapping in sorted(ram_mappings(self.vm.pid, self.vm.ram_bytes), key=lambda mapping: -mapping.size)]
 
     kernel_log_is_clean = kernel_log_is_clean
 
@@ -154,7 +164,7 @@ class IntxOnly(Scenario):
         self.vm.wait_balloon(64 * MIB)
         before = sum(number for _, number in self.interrupts().values())
         for _ in range(5):
-            self.vm.set_balloon(256 * MIB)
+            self.vm.set_balloon(128 * MIB)
             self.vm.set_balloon(0)
         after = sum(number for _, number in self.interrupts().values())
         assert after > before, f"{before} interrupts before, {after} after"
@@ -163,10 +173,10 @@ class IntxOnly(Scenario):
     def all_queues_work(self):
         vm = self.vm
         assert asked_stats(vm)["stat-free-memory"] > 0
-        vm.sh("mem touch 256")
+        vm.sh("mem touch 128")
         run = hint_run(vm)
-        assert run["phase"] == "done" and run["discarded"] > 128 * MIB, run
-        vm.sh("mem touch 256")
+        assert run["phase"] == "done" and run["discarded"] > 64 * MIB, run
+        vm.sh("mem touch 128")
         settled_rss(vm, 192 * MIB, 240)
 
     kernel_log_is_clean = kernel_log_is_clean
@@ -198,7 +208,7 @@ class FourCpus(Scenario):
         vm.sh("renice -n 10 -p " + " ".join(pids))
         try:
             for _ in range(2):
-                vm.set_balloon(256 * MIB)
+                vm.set_balloon(160 * MIB)
                 vm.set_balloon(32 * MIB)
         finally:
             vm.sh("kill " + " ".join(pids))

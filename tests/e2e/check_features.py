@@ -99,9 +99,9 @@ class Features(Scenario):
     def check_reporting(self, offered):
         vm = self.vm
         before = self.reported()
-        vm.sh("mem touch 128")
+        vm.sh("mem touch 96")
         if offered:
-            wait_until(lambda: self.reported() - before >= 64 * MIB, lambda: f"{self.reported() - before} bytes were reported and went back", 240)
+            wait_until(lambda: self.reported() - before >= 48 * MIB, lambda: f"{self.reported() - before} bytes were reported and went back", 240)
         else:
             assert vm.state()["queues"]["report"]["buffers"] == 0
 
@@ -114,9 +114,9 @@ class Features(Scenario):
             self.is_refused("x-balloon-hint")
             assert vm.state()["queues"]["hint"]["buffers"] == 0
             return
-        vm.sh("mem touch 128")
+        vm.sh("mem touch 96")
         run = hint_run(vm)
-        assert run["phase"] == "done" and run["discarded"] > 64 * MIB and run["failed"] == 0, run
+        assert run["phase"] == "done" and run["discarded"] > 48 * MIB and run["failed"] == 0, run
 
     @check
     def none(self):

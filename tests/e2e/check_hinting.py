@@ -16,7 +16,7 @@ class Hinting(Scenario):
     """Free page hinting alone: without a run, what the guest has freed stays where it is. Four vCPUs."""
 
     cpus = 4
-    memory = "1G"
+    memory = "512M"
     balloon = {"size": "0", "free_page_hinting": True}
 
     @check
@@ -31,7 +31,7 @@ class Hinting(Scenario):
         free = vm.console.meminfo("MemFree")
         run = hint_run(vm)
         assert run["phase"] == "done" and run["failed"] == 0, run
-        assert run["hinted"] > 600 * MIB and run["discarded"] >= run["hinted"] - 64 * MIB, run
+        assert run["hinted"] > 300 * MIB and run["discarded"] >= run["hinted"] - 64 * MIB, run
         after = settled_rss(vm, vm.ram_bytes - run["discarded"] + 16 * MIB)
         print(f"hinting: {run}, RSS {before // MIB} MiB before, {after // MIB} after")
         now = vm.console.meminfo("MemFree")
@@ -42,10 +42,10 @@ class Hinting(Scenario):
     def works_beside_the_balloon(self):
         vm = self.vm
         touch_most(vm)
-        vm.set_balloon(512 * MIB)
+        vm.set_balloon(256 * MIB)
         run = hint_run(vm)
-        assert run["phase"] == "done" and run["discarded"] > 128 * MIB, run
-        settled_rss(vm, 350 * MIB)
+        assert run["phase"] == "done" and run["discarded"] > 64 * MIB, run
+        settled_rss(vm, 200 * MIB)
         vm.set_balloon(0)
 
     @check
@@ -70,7 +70,7 @@ class Hinting(Scenario):
         run. The guest takes back blocks that it has hinted, so some are written before they are looked at: above all when the
         thread that looks, the VMM's first, has to wait for a processor."""
         vm = self.vm
-        vm.set_balloon(640 * MIB)
+        vm.set_balloon(128 * MIB)
         os.setpriority(os.PRIO_PROCESS, vm.pid, 10)
         most = (vm.console.meminfo("MemFree") - 40 * MIB) // 2 // MIB
         pids = [vm.console.spawn(f"mem churn {most}", f"/tmp/churn{i}") for i in range(2)]
