@@ -1,5 +1,6 @@
 /* Rows HOS-63 to HOS-65: hints that lie. */
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 #include "util/bytes.h"
 
 static void hos_63(void)
@@ -10,10 +11,9 @@ static void hos_63(void)
 	/* STOP ends only what was begun. */
 	fd_hint_cmd(HINT, HINT_STOP);
 	CU_ASSERT_EQUAL(fd_hint_word(), id);
-	const uint32_t lens[] = {0, 3, 5, 8, 4096};
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_63_lens); i++) {
 		store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
-		fg_send(&fg, HINT, FG_DATA(HINT), lens[i], 0);
+		fg_send(&fg, HINT, FG_DATA(HINT), hos_63_lens[i], 0);
 		fd_hint_page(0);
 	}
 	fg_send(&fg, HINT, 0xC0000000, 4, 0);
@@ -31,9 +31,9 @@ static void hos_63(void)
 	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES, 64 * 4096, 0x77));
 	/* An id of a wrong length is no id, and takes the one before it away. */
 	store_le32(fakehost_ram(fg.fh, FG_DATA(HINT), 4), id);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_63_lens); i++) {
 		fg_send(&fg, HINT, FG_DATA(HINT), 4, 0);
-		fg_send(&fg, HINT, FG_DATA(HINT), lens[i], 0);
+		fg_send(&fg, HINT, FG_DATA(HINT), hos_63_lens[i], 0);
 		fd_hint_page(1);
 	}
 	CU_ASSERT_EQUAL(fg.fh->n_discards, 0);

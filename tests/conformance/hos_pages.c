@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 #include "util/bytes.h"
 
 static struct balloon_state state;
@@ -27,16 +28,15 @@ static void hos_42_43(void)
 
 static void hos_44_45_46(void)
 {
-	const uint32_t lens[] = {0, 1, 3, 5, 4095};
 	fd_begin_hostile();
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_44_lens); i++) {
 		uint64_t at = FG_DATA(0) + 1 + i;
 		for (unsigned k = 0; k < 1024; k++)
 			store_le32(fakehost_ram(fg.fh, at + 4 * k, 4), PFN(FG_PAGES) + k);
 		uint64_t before = fd_counters(BALLOON_Q_INFLATE).pages;
-		fg_send(&fg, INFLATE, at, lens[i], 0);
+		fg_send(&fg, INFLATE, at, hos_44_lens[i], 0);
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), i + 1);
-		CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages - before, lens[i] / 4);
+		CU_ASSERT_EQUAL(fd_counters(BALLOON_Q_INFLATE).pages - before, hos_44_lens[i] / 4);
 	}
 	fakehost_forget_discards(fg.fh);
 	fg_send(&fg, INFLATE, FG_DATA(0), 4096, D_WRITE);

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 
 static void hos_72(void)
 {
-	const unsigned bad[] = {6, 63, 64, 65, 0x7FF, 0x800, 0x8000, 0xFFFE, 0xFFFF};
 	fd_begin_hostile();
-	for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		fg_cc_write(&fg, CC_CFG_VEC, 2, bad[i]);
-		fg_q_write(&fg, INFLATE, CC_Q_VEC, 2, bad[i]);
+	for (unsigned i = 0; i < HOS_COUNT(hos_72_vectors); i++) {
+		fg_cc_write(&fg, CC_CFG_VEC, 2, hos_72_vectors[i]);
+		fg_q_write(&fg, INFLATE, CC_Q_VEC, 2, hos_72_vectors[i]);
 		CU_ASSERT_EQUAL(fg_cc(&fg, CC_CFG_VEC, 2), 0xFFFF);
 		CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_VEC, 2), 0xFFFF);
 		balloon_set_target(fg.dev, (i + 1) * MIB);
@@ -83,16 +83,17 @@ static uint32_t aim(uint32_t bar, uint32_t offset, uint32_t len)
 
 static void hos_76(void)
 {
-	const uint32_t lens[] = {0, 3, 5, 6, 8, 0x7FFFFFFF, 0xFFFFFFFF}, offsets[] = {1, 2, 3, 0x2000, 0x1FFE, 0xFFFFFFFC, 0xFFFFFFFF};
 	fd_begin_hostile();
 	for (uint32_t bar = 1; bar < 256; bar++) {
 		CU_ASSERT_EQUAL(aim(bar, CC_NUM_QUEUES, 2), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
-	for (unsigned i = 0; i < 7; i++) {
-		CU_ASSERT_EQUAL(aim(0, CC_STATUS, lens[i]), 0);
+	for (unsigned i = 0; i < HOS_COUNT(hos_76_lens); i++) {
+		CU_ASSERT_EQUAL(aim(0, CC_STATUS, hos_76_lens[i]), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
-		CU_ASSERT_EQUAL(aim(0, offsets[i], 4), 0);
+	}
+	for (unsigned i = 0; i < HOS_COUNT(hos_76_offsets); i++) {
+		CU_ASSERT_EQUAL(aim(0, hos_76_offsets[i], 4), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
 	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);

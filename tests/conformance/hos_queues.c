@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 #include "util/bytes.h"
 
 static struct balloon_state state;
@@ -9,14 +10,13 @@ static struct balloon_state state;
 /* 4096 bytes of a buffer are looked at, whole entries of them; a buffer that says nothing is parked all the same. */
 static void hos_59_61(void)
 {
-	const uint32_t lens[] = {0, 9, 11, 19, 1 << 20, 0xFFFFFFFF};
 	fd_begin_hostile();
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_59_lens); i++) {
 		for (unsigned k = 0; k < 1000; k++) {
 			store_le16(fakehost_ram(fg.fh, FG_DATA(STATS) + 10 * k, 10), (uint16_t)(k % 3));
 			store_le64(fakehost_ram(fg.fh, FG_DATA(STATS) + 10 * k + 2, 8), UINT64_MAX - k);
 		}
-		fg_send(&fg, STATS, FG_DATA(STATS), lens[i], 0);
+		fg_send(&fg, STATS, FG_DATA(STATS), hos_59_lens[i], 0);
 		CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, STATS), i + 1);
 	}

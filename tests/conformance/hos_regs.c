@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 
 static void hos_01(void)
 {
-	const unsigned sizes[] = {0, 3, 129, 512, 32768, 65535};
 	fd_begin_hostile();
 	fg_negotiate(&fg, 0);
-	for (unsigned i = 0; i < 6; i++) {
-		fg_q_write(&fg, INFLATE, CC_Q_SIZE, 2, sizes[i]);
+	for (unsigned i = 0; i < HOS_COUNT(hos_01_sizes); i++) {
+		fg_q_write(&fg, INFLATE, CC_Q_SIZE, 2, hos_01_sizes[i]);
 		CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_SIZE, 2), 256);
 	}
 	fg_queue_on(&fg, INFLATE, 256);
@@ -35,21 +35,18 @@ static void hos_02(void)
 		{end - 16, a, u},
 		{d, end - 2, u},
 		{d, a, end - 4},
-		{0xC0000000, a, u},
-		{d, FG_MMIO_BASE, u},
-		{d, a, FG_ECAM_BASE},
-		{d, a, 0xFEE00000},
-		{0xFFFFFFFFFFFFFFF0, a, u},
-		{d, 0xFFFFFFFFFFFFFFF0, u},
-		{d, a, 0xFFFFFFFFFFFFFFF0},
 		{FAKE_HIGH_GPA - 16, a, u},
 		{FAKE_HIGH_GPA + end - 16, a, u},
-		{0x8000000000000000, a, u},
 	};
 	fd_begin_hostile();
 	fg_negotiate(&fg, F_EVENT_IDX);
-	for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(bad); i++) {
 		fg_queue_on_at(&fg, INFLATE, 128, bad[i][0], bad[i][1], bad[i][2]);
+		CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_ENABLE, 2), 0);
+	}
+	for (unsigned i = 0; i < 3 * HOS_COUNT(hos_03_no_ram); i++) {
+		uint64_t gpa = hos_03_no_ram[i / 3];
+		fg_queue_on_at(&fg, INFLATE, 128, i % 3 == 0 ? gpa : d, i % 3 == 1 ? gpa : a, i % 3 == 2 ? gpa : u);
 		CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_ENABLE, 2), 0);
 	}
 	fg_status_write(&fg, 0xF);
@@ -80,7 +77,6 @@ static void hos_05(void)
 
 static void hos_06_07(void)
 {
-	const unsigned values[] = {1, 0, 2, 0xFFFF, 1};
 	fd_begin_hostile();
 	fd_inflate(0, 1);
 	fg_q_write(&fg, INFLATE, CC_Q_SIZE, 2, 8);
@@ -89,8 +85,8 @@ static void hos_06_07(void)
 	fg_q_write(&fg, INFLATE, CC_Q_DEVICE, 8, 0x800000);
 	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_SIZE, 2), 128);
 	CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_DESC, 8), FG_RING(INFLATE));
-	for (unsigned i = 0; i < 5; i++) {
-		fg_q_write(&fg, INFLATE, CC_Q_ENABLE, 2, values[i]);
+	for (unsigned i = 0; i < HOS_COUNT(hos_07_enables); i++) {
+		fg_q_write(&fg, INFLATE, CC_Q_ENABLE, 2, hos_07_enables[i]);
 		CU_ASSERT_EQUAL(fg_q(&fg, INFLATE, CC_Q_ENABLE, 2), 1);
 	}
 	fd_inflate(1, 1);
@@ -139,15 +135,14 @@ static void hos_09(void)
 
 static void hos_10(void)
 {
-	const unsigned selects[] = {5, 6, 31, 32, 33, 0x7FFF, 0x8000, 0xFFFF};
 	fd_begin_hostile();
-	for (unsigned i = 0; i < sizeof selects / sizeof selects[0]; i++)
+	for (unsigned i = 0; i < HOS_COUNT(hos_10_selects); i++)
 		for (unsigned offset = CC_Q_SIZE; offset < CC_LEN; offset += 2) {
 			uint64_t want = offset == CC_Q_VEC ? 0xFFFF : 0;
-			CU_ASSERT_EQUAL(fg_q(&fg, selects[i], offset, 2), want);
-			fg_q_write(&fg, selects[i], offset, 2, 1);
-			fg_q_write(&fg, selects[i], offset, 4, 1);
-			CU_ASSERT_EQUAL(fg_q(&fg, selects[i], offset, 2), want);
+			CU_ASSERT_EQUAL(fg_q(&fg, hos_10_selects[i], offset, 2), want);
+			fg_q_write(&fg, hos_10_selects[i], offset, 2, 1);
+			fg_q_write(&fg, hos_10_selects[i], offset, 4, 1);
+			CU_ASSERT_EQUAL(fg_q(&fg, hos_10_selects[i], offset, 2), want);
 		}
 	fd_end_hostile();
 }
@@ -229,9 +224,8 @@ static void hos_16(void)
 static void hos_17(void)
 {
 	fd_begin_hostile();
-	const uint8_t values[] = {1, 2, 4, 8, 0x10, 0x20, 0x40, 0x60};
-	for (unsigned i = 0; i < sizeof values; i++) {
-		fg_status_write(&fg, values[i]);
+	for (unsigned i = 0; i < HOS_COUNT(hos_17_statuses); i++) {
+		fg_status_write(&fg, hos_17_statuses[i]);
 		CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
 	}
 	fd_inflate(0, 1);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/conformance/fd.h"
+#include "tests/conformance/hos_values.h"
 #include "util/bytes.h"
 
 #define TABLE 0x900000ULL
@@ -21,10 +22,9 @@ static void expect_broken(void)
 
 static void hos_23(void)
 {
-	const uint16_t jumps[] = {129, 0xFFFF, 0x8000, 1000};
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_23_jumps); i++) {
 		fd_begin_hostile();
-		fg_set_avail_idx(&fg, INFLATE, jumps[i]);
+		fg_set_avail_idx(&fg, INFLATE, hos_23_jumps[i]);
 		fg_kick(&fg, INFLATE);
 		expect_broken();
 		fd_end_hostile();
@@ -70,15 +70,14 @@ static void hos_24(void)
 
 static void hos_25(void)
 {
-	const uint16_t beyond[] = {128, 129, 0x7FFF, 0xFFFF};
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < HOS_COUNT(hos_25_beyond); i++) {
 		fd_begin_hostile();
-		fg_publish(&fg, INFLATE, beyond[i]);
+		fg_publish(&fg, INFLATE, hos_25_beyond[i]);
 		fg_kick(&fg, INFLATE);
 		expect_broken();
 		fd_end_hostile();
 		fd_begin_hostile();
-		fg_desc(&fg, INFLATE, 0, FG_DATA(0), 4, D_NEXT, beyond[i]);
+		fg_desc(&fg, INFLATE, 0, FG_DATA(0), 4, D_NEXT, hos_25_beyond[i]);
 		fg_publish(&fg, INFLATE, 0);
 		fg_kick(&fg, INFLATE);
 		expect_broken();
@@ -128,9 +127,8 @@ static void hos_29_31(void)
 {
 	indirect_row(false, TABLE, 16, 0);
 	indirect_row(true, TABLE, 16, D_NEXT);
-	const uint32_t lens[] = {0, 1, 15, 17, 24, 16 * 129, 0xFFFFFFF0, 0xFFFFFFFF};
-	for (unsigned i = 0; i < 8; i++)
-		indirect_row(true, TABLE, lens[i], 0);
+	for (unsigned i = 0; i < HOS_COUNT(hos_31_lens); i++)
+		indirect_row(true, TABLE, hos_31_lens[i], 0);
 	const uint64_t places[] = {0xC0000000,	      FAKE_REGION_LEN, FAKE_REGION_LEN - 16, FAKE_HIGH_GPA - 16, FAKE_HIGH_GPA + FAKE_REGION_LEN - 31,
 				   0xFFFFFFFFFFFFFFF0};
 	for (unsigned i = 0; i < 6; i++)
