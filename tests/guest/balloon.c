@@ -54,13 +54,19 @@ static void enable_queue(struct balloon *b, struct virtq *q, uint16_t index, con
 		fail("the balloon has no queue %u for %s", index, role);
 }
 
-void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison)
+static uint64_t wanted(const struct balloon *b, enum balloon_promise promise, const uint32_t *poison)
 {
 	uint64_t features = b->dev.features & WANTED;
 	if (!poison)
 		features &= ~BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 	if (promise == USES_AT_ONCE)
 		features &= ~BIT(VIRTIO_BALLOON_F_MUST_TELL_HOST);
+	return features;
+}
+
+void balloon_start_quietly(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison)
+{
+	uint64_t features = wanted(b, promise, poison);
 	b->actual_pages = 0;
 	b->has_stats = features & BIT(VIRTIO_BALLOON_F_STATS_VQ);
 	b->has_hint = features & BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
@@ -81,7 +87,12 @@ void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum bal
 	if (b->has_stats) /* Linux does so before DRIVER_OK as well */
 		put_stats(b, mem_free_pages() * PAGE_LEN, mem_ram_bytes());
 	virtio_start(&b->dev);
-	log_features(features, numbering);
+}
+
+void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison)
+{
+	balloon_start_quietly(b, numbering, promise, poison);
+	log_features(wanted(b, promise, poison), numbering);
 }
 
 void balloon_stop(struct balloon *b)

@@ -39,10 +39,11 @@ struct balloon {
 bool balloon_find(struct balloon *b);
 
 /*
- * Brings the device up. With statistics negotiated, primes the first buffer.
+ * Brings the device up, and says so unless quietly. With statistics negotiated, primes the first buffer.
  * poison: what free pages hold, word by word; NULL leaves PAGE_POISON out.
  */
 void balloon_start(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison);
+void balloon_start_quietly(struct balloon *b, enum balloon_numbering numbering, enum balloon_promise promise, const uint32_t *poison);
 
 /* Resets the device; the balloon is empty then. */
 void balloon_stop(struct balloon *b);

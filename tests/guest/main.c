@@ -8,7 +8,7 @@
  *   memory, clock, serial, power, pci, virtio, virtq, balloon   the machine
  *   pages           which pages, what is written to them, is it still there
  *   smp             the other CPUs
- *   selftest, bench, refill, follow, hint, race   the modes
+ *   selftest, bench, refill, follow, hint, race, hostile   the modes; the last has its driver and its acts in hostile_*.c
  *   report          lines, verdict, power off
  */
 #include "tests/guest/clock.h"
@@ -56,6 +56,11 @@ void guest_main(void)
 		if (!b)
 			fail("mode=refill wants a balloon");
 		refill_run(b, &options);
+		break;
+	case MODE_HOSTILE:
+		if (!b)
+			fail("mode=hostile wants a balloon");
+		hostile_run(b, &options);
 		break;
 	case MODE_IDLE:
 		follow_run(NULL, &options);

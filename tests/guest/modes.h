@@ -8,9 +8,10 @@
 /* b: NULL without a balloon. */
 void selftest_run(struct balloon *b, const struct options *options);
 void bench_run(struct balloon *b);
-void hint_run(struct balloon *b, const struct options *options);   /* b is not NULL */
-void race_run(struct balloon *b, const struct options *options);   /* likewise */
-void refill_run(struct balloon *b, const struct options *options); /* likewise */
+void hint_run(struct balloon *b, const struct options *options);    /* b is not NULL */
+void race_run(struct balloon *b, const struct options *options);    /* likewise */
+void refill_run(struct balloon *b, const struct options *options);  /* likewise */
+void hostile_run(struct balloon *b, const struct options *options); /* likewise */
 void follow_run(struct balloon *b, const struct options *options);
 
 #endif

@@ -56,11 +56,18 @@ static void parse_word(struct options *o, const char *word)
 {
 	const char *value;
 	if ((value = value_of(word, "mode"))) {
-		o->mode = (enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", "race", "refill", NULL});
+		o->mode =
+			(enum mode)choice(word, value, (const char *const[]){"selftest", "bench", "follow", "hint", "idle", "race", "refill", "hostile", NULL});
 	} else if ((value = value_of(word, "hold_ms"))) {
 		o->hold_ms = number(word, value);
 	} else if ((value = value_of(word, "touch_mb"))) {
 		o->touch_mb = number(word, value);
+	} else if ((value = value_of(word, "seconds"))) {
+		o->seconds = number(word, value);
+	} else if ((value = value_of(word, "seed"))) {
+		o->seed = number(word, value);
+	} else if ((value = value_of(word, "pause_ms"))) {
+		o->pause_ms = number(word, value);
 	} else if ((value = value_of(word, "zero"))) {
 		o->may_keep = choice(word, value, (const char *const[]){"must", "any", NULL});
 	} else if ((value = value_of(word, "numbering"))) {
@@ -72,13 +79,13 @@ static void parse_word(struct options *o, const char *word)
 	} else if ((value = value_of(word, "depth"))) {
 		o->depth = number(word, value);
 	} else {
-		fail("unknown option %s (there are mode, hold_ms, touch_mb, zero, numbering, pattern, depth)", word);
+		fail("unknown option %s (there are mode, hold_ms, touch_mb, seconds, seed, pause_ms, zero, numbering, pattern, depth)", word);
 	}
 }
 
 void options_parse(struct options *options, const char *cmdline)
 {
-	*options = (struct options){.numbering_spec = true, .numbering_linux = true, .depth = 1};
+	*options = (struct options){.seconds = 10, .seed = 1, .numbering_spec = true, .numbering_linux = true, .depth = 1};
 	while (*cmdline) {
 		char word[WORD_MAX];
 		size_t len = 0;

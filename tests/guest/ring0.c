@@ -85,7 +85,8 @@ static void set_up_idt(void)
 	for (unsigned i = 0; i < N_EXCEPTIONS; i++)
 		set_gate(i, exception_entries + 16 * i);
 	set_gate(VECTOR_GP, protection_entry);
-	set_gate(VECTOR_TIMER, timer_entry);
+	for (unsigned i = VECTOR_TIMER; i < N_VECTORS; i++)
+		set_gate(i, timer_entry);
 	load_idt();
 }
 

@@ -14,8 +14,8 @@
 
 #define N_EXCEPTIONS 32
 #define VECTOR_GP 13	/* general protection */
-#define VECTOR_TIMER 32 /* of the local APIC */
-#define N_VECTORS 33
+#define VECTOR_TIMER 32 /* of the local APIC; what has a higher one ends a sleep as well, and is nothing else to us */
+#define N_VECTORS 256
 #define APIC_BASE 0xFEE00000
 #define AP_GPA 0x1000 /* where the other CPUs begin, in real mode */
 #define AP_STACK_LEN 8192
