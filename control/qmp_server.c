@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ static void reap(void *opaque)
 {
 	struct qmp_server *server = opaque;
 	struct qmp_session **link = &server->sessions;
+	unsigned n_before = server->n_sessions;
 
 	while (*link) {
 		struct qmp_session *session = *link;
@@ -45,6 +47,9 @@ static void reap(void *opaque)
 		server->n_sessions--;
 		qmp_session_destroy(session);
 	}
+	/* What a crowd of clients took stays with malloc else, for as long as the VM lives. */
+	if (server->n_sessions < n_before)
+		malloc_trim(0);
 }
 
 static void session_ended(void *opaque)

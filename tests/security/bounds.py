@@ -10,10 +10,7 @@ from vm import Qmp, expect, follow, refuse_instrumented, wait_until
 CLIENTS = 80  # more than are let in
 ROUNDS = 120
 RESETS = 40
-# The C library keeps what a crowd needed for the next one, up to as much as the largest; 32000 clients leave no more behind
-# than 2400. Two KiB lost for each client are more than this.
-CLIENTS_GROWTH = 16 << 20
-RESETS_GROWTH = 2 << 20
+GROWTH = 2 << 20
 
 
 class Figures:
@@ -65,6 +62,18 @@ def nasty_bytes(source):
     )
 
 
+def come_and_go(path, source, look):
+    """A round of them; look() is called while all are there."""
+    clients = [connect(path) for _ in range(CLIENTS)]
+    for client in clients:
+        with contextlib.suppress(OSError):
+            client.send(nasty_bytes(source))
+    look()
+    source.shuffle(clients)
+    for client in clients:
+        client.close()
+
+
 def clients_come_and_go(binary, folder):
     """Too many of them, that send nonsense, ask for much and read nothing, and leave at any moment."""
     refuse_instrumented(binary)
@@ -75,16 +84,9 @@ def clients_come_and_go(binary, folder):
         wait_until(lambda: vm.n_descriptors() == settled(vm), "the first client has gone")
         figures = Figures(vm)
         for _ in range(ROUNDS):
-            clients = [connect(vm.qmp_path) for _ in range(CLIENTS)]
-            for client in clients:
-                with contextlib.suppress(OSError):
-                    client.send(nasty_bytes(source))
-            figures.look()
-            source.shuffle(clients)
-            for client in clients:
-                client.close()
+            come_and_go(vm.qmp_path, source, figures.look)
         wait_until(lambda: vm.n_descriptors() == figures.first[0], f"all have gone: {figures}")
-        figures.check(CLIENTS_GROWTH)
+        figures.check(GROWTH)
         text = f"{ROUNDS * CLIENTS} clients: {figures}"
         qmp = Qmp(vm.qmp_path)
         expect(qmp.command("query-status")["status"] == "running", "the VM does not run")
@@ -113,7 +115,7 @@ def guest_starts_over(binary, folder):
             # What is allocated once only is there after the first.
             figures = figures or Figures(vm)
             figures.look()
-        figures.check(RESETS_GROWTH)
+        figures.check(GROWTH)
         text = f"{RESETS} resets: {figures}"
         qmp.command("system_powerdown")
         expect(vm.end() == 0, vm.text)
