@@ -32,11 +32,11 @@ void fd_end(void);
 
 /*
  * For hostile rows. From fd_go_hostile() on stderr is captured and each access
- * is timed. The end checks that the device
+ * is measured. The end checks that the device
  *
  *   I1 is alive (and the sanitizers and guard pages were silent: I2)
  *   I2 left memory alone that the driver did not name
- *   I3 never kept a vCPU or the event loop for long (see LONGEST_ACCESS_US)
+ *   I3 never kept a vCPU or the event loop for long (see MOST_STEPS)
  *   I4 answers its host, and has an end of work
  *   I5 logged a line a second at most
  *   I6 kept nothing: allocations are the leak sanitizer's; it makes none after its creation

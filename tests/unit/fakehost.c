@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/fakewatch.h"
@@ -25,24 +24,29 @@ static void broken_promise(struct fakehost *fh, const char *what)
 	fprintf(stderr, "fakehost: %s\n", what);
 }
 
-/* ---- How long things take -------------------------------------------- */
+/* ---- How much things take -------------------------------------------- */
 
-static uint64_t cpu_us(const struct fakehost *fh)
+static _Thread_local uint64_t discarded_here; /* bytes, by this thread */
+
+struct work_done {
+	uint64_t steps, discarded;
+};
+
+static struct work_done work_so_far(const struct fakehost *fh)
 {
-	struct timespec t = {0};
-	if (fh->timed)
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	return (struct work_done){.steps = fh->steps ? fh->steps() : 0, .discarded = discarded_here};
 }
 
-static void note_time(struct fakehost *fh, uint64_t begin_us)
+static void note_work(struct fakehost *fh, struct work_done before)
 {
-	uint64_t took_us = cpu_us(fh) - begin_us;
-	if (!fh->timed || !begin_us)
+	struct work_done now = work_so_far(fh);
+	if (!fh->steps)
 		return;
 	pthread_mutex_lock(&fh->lock);
-	if (took_us > fh->longest_us)
-		fh->longest_us = took_us;
+	if (now.steps - before.steps > fh->most_steps)
+		fh->most_steps = now.steps - before.steps;
+	if (now.discarded - before.discarded > fh->most_discarded)
+		fh->most_discarded = now.discarded - before.discarded;
 	pthread_mutex_unlock(&fh->lock);
 }
 
@@ -110,9 +114,9 @@ uint64_t fakehost_read(struct fakehost *fh, enum io_space space, uint64_t addres
 	if (!region.ops)
 		return all_ones;
 	fakehost_enter_guest(fh);
-	uint64_t begin_us = cpu_us(fh);
+	struct work_done before = work_so_far(fh);
 	value = region.ops->read(region.opaque, address - region.base, size);
-	note_time(fh, begin_us);
+	note_work(fh, before);
 	fakehost_leave_guest(fh);
 	if (value & ~all_ones)
 		broken_promise(fh, "a read returned more bits than it was asked for");
@@ -130,9 +134,9 @@ void fakehost_write(struct fakehost *fh, enum io_space space, uint64_t address, 
 	if (!region.ops)
 		return;
 	fakehost_enter_guest(fh);
-	uint64_t begin_us = cpu_us(fh);
+	struct work_done before = work_so_far(fh);
 	region.ops->write(region.opaque, address - region.base, size, size == 8 ? value : value & ((1ULL << 8 * size) - 1));
-	note_time(fh, begin_us);
+	note_work(fh, before);
 	fakehost_leave_guest(fh);
 }
 
@@ -202,6 +206,8 @@ static void discard(struct host *host, const struct gmem_range *ranges, size_t n
 		check_ranges(fh, ranges, n);
 	record(fh, ranges, n);
 	fh->discard_calls++;
+	for (size_t i = 0; i < n; i++)
+		discarded_here += ranges[i].len;
 	if (fh->discard) {
 		fh->discard(fh, ranges, n, result);
 	} else {
@@ -332,9 +338,9 @@ unsigned fakehost_run_work(struct fakehost *fh)
 		next = list->next;
 		list->queued = false;
 		pthread_mutex_unlock(&fh->lock);
-		uint64_t begin_us = cpu_us(fh);
+		struct work_done before = work_so_far(fh);
 		list->fn(list->opaque);
-		note_time(fh, begin_us);
+		note_work(fh, before);
 	}
 	return n;
 }

@@ -72,9 +72,10 @@ struct fakehost {
 	uint64_t event_count[FAKE_N_EVENT_KINDS];
 	uint64_t event_value[FAKE_N_EVENT_KINDS]; /* of the last one */
 
-	/* The longest access of a vCPU or piece of deferred work, CPU time of its thread; measured while `timed` */
-	bool timed;
-	uint64_t longest_us;
+	/* The most that one access of a vCPU or one piece of deferred work took while `steps`, the work of its thread so far, is not NULL */
+	uint64_t (*steps)(void);
+	uint64_t most_steps;
+	uint64_t most_discarded; /* bytes that it asked for */
 
 	/* Broken promises towards the host (device/host.h), each printed: every test ends with 0. */
 	unsigned contract_errors;
