@@ -40,9 +40,13 @@ def ask(tool, *arguments):
     return subprocess.run([tool, "--wide", *arguments], stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
-def refuse_instrumented(binary):
+def is_instrumented(binary):
     """With sanitizers a program is linked otherwise, has no sandbox, and takes other amounts of memory."""
-    if re.search(r"__(asan|tsan|ubsan|gcov)_", ask("readelf", "--symbols", binary)):
+    return bool(re.search(r"__(asan|tsan|ubsan|gcov)_", ask("readelf", "--symbols", binary)))
+
+
+def refuse_instrumented(binary):
+    if is_instrumented(binary):
         raise Skip("the program is built with sanitizers or for coverage")
 
 
@@ -57,7 +61,8 @@ class Qmp:
         self.file.readline()
         self.command("qmp_capabilities")
 
-    def command(self, name, **arguments):
+    def answer(self, name, **arguments):
+        """The whole of it, which may be an error."""
         self.file.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
         self.file.flush()
         while True:
@@ -65,8 +70,12 @@ class Qmp:
             expect(line, f"the QMP connection ended during {name}")
             answer = json.loads(line)
             if "return" in answer or "error" in answer:
-                expect("return" in answer, f"{name}: {answer.get('error')}")
-                return answer["return"]
+                return answer
+
+    def command(self, name, **arguments):
+        answer = self.answer(name, **arguments)
+        expect("return" in answer, f"{name}: {answer.get('error')}")
+        return answer["return"]
 
     def close(self):
         self.file.close()
@@ -86,7 +95,7 @@ class Vm:
             command,
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal,
-            stderr=subprocess.STDOUT if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             cwd=folder,
             env={**os.environ, "XDG_RUNTIME_DIR": folder},
             start_new_session=True,
@@ -94,7 +103,8 @@ class Vm:
         )
         self.pid = self.process.pid
         if terminal is None:
-            threading.Thread(target=self.read, args=[self.process.stdout.fileno()], daemon=True).start()
+            for stream in (self.process.stdout, self.process.stderr):
+                threading.Thread(target=self.read, args=[stream.fileno()], daemon=True).start()
 
     @classmethod
     def prepare(cls, terminal):
@@ -109,14 +119,16 @@ class Vm:
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
     def read(self, fd):
-        """All that the VM and its guest say, until nobody can say more."""
+        """All that the VM or its guest says, until nobody can say more. In whole lines: both may speak at once."""
+        begun = b""
         while True:
             try:
                 data = os.read(fd, 4096)
             except OSError:
                 data = b""
+            lines, newline, begun = (begun + data).rpartition(b"\n") if data else (begun, b"", b"")
             with self.changed:
-                self.text += data.decode("utf-8", "replace")
+                self.text += (lines + newline).decode("utf-8", "replace")
                 self.changed.notify_all()
             if not data:
                 return
