@@ -316,7 +316,7 @@ def file_limit_of_a_vm(context):
 
 def usage(context):
     result = run([context.binary, "doctor", "--jsonn"])
-    expect(result.returncode == 2 and "unknown argument '--jsonn'" in result.stderr, f"status {result.returncode}: {result.stderr}")
+    expect(result.returncode == 2 and "unknown option '--jsonn'; did you mean '--json'?" in result.stderr, f"status {result.returncode}: {result.stderr}")
     result = run([context.binary, "help", "doctor"])
     expect(result.returncode == 0 and result.stdout.startswith("Usage: vmm-balloon doctor"), f"status {result.returncode}: {result.stdout}")
     with open("/dev/full", "w") as full:
