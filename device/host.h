@@ -183,8 +183,9 @@ struct host_ops {
 
 	/*
 	 * Like discard, between hold_vcpus() and release_vcpus() and while writes
-	 * are watched: pages that were written since are left alone, and so is
-	 * everything when the host cannot tell (counted as failed).
+	 * are watched: pages that were written since are left alone, unless they are
+	 * zero and so do not change, and so is everything when the host cannot tell
+	 * (counted as failed).
 	 */
 	void (*discard_unwritten)(struct host *host, const struct gmem_range *ranges, size_t n, struct discard_result *result);
 

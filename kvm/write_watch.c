@@ -113,18 +113,43 @@ static void flush(struct outbox *out)
 	out->n = 0;
 }
 
-/* Hands on what was not written of a range that lies in one region. */
-static void add_unwritten(struct outbox *out, const struct gmem_region *region, const uint64_t *written, const struct gmem_range *range)
+static bool is_zero(const uint8_t *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, (1U << PAGE_SHIFT) - 1) == 0;
+}
+
+/*
+ * A page that was written may go as well if all of it is zero, for then it is so
+ * afterwards, too. That is what a guest with init_on_alloc=1 (Debian's default)
+ * hints: its kernel zeroes each page that the driver allocates for a hint.
+ */
+static uint64_t first_to_go(const struct gmem_region *region, const uint64_t *written, uint64_t at, uint64_t end)
+{
+	while (at < end && find_bit(written, at, at + 1, true) == at && !is_zero(region->hva + (at << PAGE_SHIFT)))
+		at++;
+	return at;
+}
+
+static uint64_t first_to_stay(const struct gmem_region *region, const uint64_t *written, uint64_t at, uint64_t end)
+{
+	at = find_bit(written, at, end, true);
+	while (at < end && is_zero(region->hva + (at << PAGE_SHIFT)))
+		at = find_bit(written, at + 1, end, true);
+	return at;
+}
+
+/* Hands on what may go of a range that lies in one region. */
+static void add_unused(struct outbox *out, const struct gmem_region *region, const uint64_t *written, const struct gmem_range *range)
 {
 	uint64_t at = (range->gpa - region->gpa) >> PAGE_SHIFT, end = at + (range->len >> PAGE_SHIFT);
 	while (at < end) {
-		uint64_t clean = find_bit(written, at, end, false);
-		uint64_t stop = find_bit(written, clean, end, true);
-		out->result->written_bytes += (clean - at) << PAGE_SHIFT;
-		if (clean < stop) {
+		uint64_t go = first_to_go(region, written, at, end);
+		uint64_t stop = first_to_stay(region, written, go, end);
+		out->result->written_bytes += (go - at) << PAGE_SHIFT;
+		if (go < stop) {
 			if (out->n == MAX_RANGES)
 				flush(out);
-			out->ranges[out->n++] = (struct gmem_range){.gpa = region->gpa + (clean << PAGE_SHIFT), .len = (stop - clean) << PAGE_SHIFT};
+			out->ranges[out->n++] = (struct gmem_range){.gpa = region->gpa + (go << PAGE_SHIFT), .len = (stop - go) << PAGE_SHIFT};
 		}
 		at = stop;
 	}
@@ -150,7 +175,7 @@ void write_watch_discard(struct write_watch *watch, int vm_fd, const struct gmem
 		fail_all(ranges, n, -ret, result);
 	for (size_t i = 0; i < n && ret == 0; i++) {
 		const struct gmem_region *region = gmem_region_of(gmem, ranges[i].gpa);
-		add_unwritten(&out, region, watch->written[region - gmem->regions], &ranges[i]);
+		add_unused(&out, region, watch->written[region - gmem->regions], &ranges[i]);
 	}
 	flush(&out);
 	pthread_mutex_unlock(&watch->lock);

@@ -13,7 +13,7 @@
  * written at another moment of a run, or not at all. What was written must be
  * there in the end, whatever the host did meanwhile.
  */
-#define BLOCK_PAGES 256 /* of one hint */
+#define BLOCK_PAGES 320 /* of one hint: some groups of each class */
 #define GROUP_PAGES 16
 #define DEFAULT_MB 64
 #define PAGES_PER_MB 256
@@ -21,8 +21,9 @@
 #define WAIT_MS 60000
 
 enum class {
-	UNUSED,		  /* not written in the run */
-	SAME_BEFORE_HINT, /* with the bytes that are there already */
+	UNUSED,		    /* not written in the run */
+	ZEROED_BEFORE_HINT, /* as Linux does with init_on_alloc=1: may go like unused ones */
+	SAME_BEFORE_HINT,   /* with the bytes that are there already */
 	AFTER_HINT,
 	WHILE_HOST_LOOKS, /* between the last hint and the end of the run */
 	N_CLASSES,
@@ -37,6 +38,18 @@ static void fill_class(size_t from, size_t end, enum class class, uint64_t seed)
 {
 	for (size_t at = from + class * GROUP_PAGES; at + GROUP_PAGES <= end; at += N_CLASSES * GROUP_PAGES)
 		pages_fill(pool.pfns + at, GROUP_PAGES, seed);
+}
+
+static void zero_class(size_t from, size_t end, enum class class)
+{
+	for (size_t at = from + class * GROUP_PAGES; at + GROUP_PAGES <= end; at += N_CLASSES * GROUP_PAGES)
+		pages_fill_value(pool.pfns + at, GROUP_PAGES, 0);
+}
+
+static void check_zeroed_class(enum class class)
+{
+	for (size_t at = class * GROUP_PAGES; at + GROUP_PAGES <= pool.n; at += N_CLASSES * GROUP_PAGES)
+		pages_check_value(pool.pfns + at, GROUP_PAGES, 0, "after the hint run");
 }
 
 static void check_class(enum class class, uint64_t seed)
@@ -67,12 +80,14 @@ static void run(struct balloon *b, uint32_t id)
 {
 	balloon_hint_say(b, id);
 	for (size_t at = 0; at + BLOCK_PAGES <= pool.n; at += BLOCK_PAGES) {
+		zero_class(at, at + BLOCK_PAGES, ZEROED_BEFORE_HINT);
 		fill_class(at, at + BLOCK_PAGES, SAME_BEFORE_HINT, SEED_BEFORE);
 		balloon_hint_pages(b, pool.pfns[at] * PAGE_LEN, BLOCK_PAGES * PAGE_LEN);
 		fill_class(at, at + BLOCK_PAGES, AFTER_HINT, SEED_AFTER);
 	}
 	balloon_hint_say(b, BALLOON_HINT_STOP);
 	wait_for_end(b, id);
+	check_zeroed_class(ZEROED_BEFORE_HINT);
 	check_class(SAME_BEFORE_HINT, SEED_BEFORE);
 	check_class(AFTER_HINT, SEED_AFTER);
 	check_class(WHILE_HOST_LOOKS, SEED_AFTER);
