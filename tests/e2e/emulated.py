@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 
 from scenario import CHECK_SECONDS
 from vm import die_with_parent
@@ -20,8 +21,10 @@ KVMHOST = os.path.join(os.path.dirname(HERE), "kvmhost")
 # goes into the balloon, for which the host first has to find memory.
 GUEST_CMDLINE = "noxsave nopvspin mitigations=off cryptomgr.notests init_on_alloc=0"
 
-# What the inner program says between two scenarios.
+# What the inner program says between two scenarios, and every few seconds by its own clock, which may be slow.
 OVER = "over: "
+ALIVE = "alive"
+PULSE_SECONDS = 180
 
 
 class EmulatedHost:
@@ -57,14 +60,27 @@ class EmulatedHost:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # it says why
+        stands_still = threading.Event()
+        deadline = time.monotonic() + seconds
         while True:
-            watchdog = threading.Timer(seconds, self.process.terminate)
-            watchdog.start()
+            pulse = threading.Timer(PULSE_SECONDS, self.give_up, [stands_still])
+            pulse.start()
             line = self.process.stdout.readline()
-            watchdog.cancel()
+            pulse.cancel()
+            if stands_still.is_set():
+                yield f"run: the host has stood still for {PULSE_SECONDS} s"
             if not line or line == f"{OVER}{title}\n":
                 return
-            yield line.rstrip("\n")
+            if line == f"{ALIVE}\n":
+                if time.monotonic() > deadline:
+                    self.process.terminate()
+            elif line != "\n":
+                deadline = time.monotonic() + seconds
+                yield line.rstrip("\n")
+
+    def give_up(self, stands_still):
+        stands_still.set()
+        self.process.terminate()
 
     def end(self):
         self.process.stdin.close()
