@@ -22,12 +22,14 @@ static void print_row(const struct vm_poll *vm, const struct vm_state *state)
 	client_plain(name, sizeof name, vm_poll_name(vm));
 	if (vm_poll_pid(vm) > 0)
 		snprintf(pid, sizeof pid, "%d", (int)vm_poll_pid(vm));
-	if (state)
-		printf("%-*s %7s  %-14s %7s %7s %7s %7s  %s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
+	if (state) {
+		const char *note = vm_state_note(state);
+		printf("%-*s %7s  %-14s %7s %7s %7s %7s%s%s\n", NAME_WIDTH, name, pid, state->status, client_size(ram, state->ram_bytes),
 		       client_size(target, state->target_bytes), client_size(actual, state->actual_bytes), client_size(rss, state->rss_bytes),
-		       vm_state_note(state));
-	else
+		       *note ? "  " : "", note);
+	} else {
 		printf("%-*s %7s  %s\n", NAME_WIDTH, name, pid, is_running(vm) ? "does not answer" : "is not running");
+	}
 }
 
 static void put_state(struct json_out *out, const struct vm_state *state)
