@@ -136,13 +136,13 @@ def stats_are_fresh(context):
 
 
 def hint_gives_memory_back(context):
-    vm = boot(context, "web-1", "256M", "size=0,free_page_hinting=on", "mode=hint touch_mb=128")
-    vm.wait("^ready: hints at 32768 pages")
+    vm = boot(context, "web-1", "256M", "size=0,free_page_hinting=on", "mode=hint touch_mb=160")
+    vm.wait("^ready: hints at 40960 pages")
     result = run(context, "hint", "web-1")
-    expect("came back to the host: of 128M that the guest called free" in result.out and "vCPUs were held" in result.out, f"{result}")
+    expect("came back to the host: of 160M that the guest called free" in result.out and "vCPUs were held" in result.out, f"{result}")
     vm.wait("^ready again after hint run 2")
     answer = run(context, "hint", "web-1", "--json").jsons()[0]
-    expect(answer["phase"] == "done" and answer["runs"] == 2 and answer["hinted"] == 128 * MIB and answer["discarded"] >= 32 * MIB, f"{answer}")
+    expect(answer["phase"] == "done" and answer["runs"] == 2 and answer["hinted"] == 160 * MIB and answer["discarded"] >= 64 * MIB, f"{answer}")
 
 
 def hint_of_a_vm_that_has_none(context):
