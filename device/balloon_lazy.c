@@ -31,7 +31,7 @@
  * rest would be in vain.
  */
 
-#define SLICE_PAGES 4096 /* of one discard: some ms on a vCPU's thread at worst */
+#define SLICE_PAGES 4096UL /* of one discard: some ms on a vCPU's thread at worst */
 #define MAX_WAITING_PAGES (4 * SLICE_PAGES)
 #define MAX_WAITING_PIECES 1024
 

@@ -164,6 +164,7 @@ static void no_memory_is_not_too_long(void)
 	CU_ASSERT_EQUAL(input.len, 3);
 
 	char *text = malloc(QMP_MAX_MESSAGE + 1);
+	assert(text);
 	memset(text, ' ', QMP_MAX_MESSAGE + 1);
 	text[0] = '[';
 	text[QMP_MAX_MESSAGE] = ']';
