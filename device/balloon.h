@@ -132,9 +132,9 @@ int balloon_request_stats(struct device *dev);
 /*
  * Starts a free page hinting run: the guest hints at pages that it does not
  * use, and those that it has not written since the run began, or that are all
- * zero, go back to the host. Ends by itself, with HOST_EVENT_BALLOON_HINTED. -ENOTSUP without a live
- * driver that negotiated hinting, -EBUSY while a run is on, any other -errno
- * when the host cannot watch the guest's writes.
+ * zero, go back to the host. Ends by itself, with HOST_EVENT_BALLOON_HINTED.
+ * -ENOTSUP without a live driver that negotiated hinting, -EBUSY while a run is
+ * on, any other -errno when the host cannot watch the guest's writes.
  */
 int balloon_hint_start(struct device *dev);
 
