@@ -23,7 +23,7 @@ static void end(struct lifecycle *life, enum command_status status, enum qmp_cau
 		return;
 	life->ended = true;
 	life->status = status;
-	notify_send(life->notify_fd, "STOPPING=1\nSTATUS=The guest has ended");
+	notify_send(&life->notify_fd, "STOPPING=1\nSTATUS=The guest has ended");
 	note(life, QMP_NOTE_SHUTDOWN, cause);
 	loop_end(life->loop);
 }
@@ -160,7 +160,7 @@ void lifecycle_died(void *opaque, enum vcpu_death how)
 static void tell_ready(void *opaque)
 {
 	struct lifecycle *life = opaque;
-	notify_send(life->notify_fd, "READY=1\nSTATUS=The guest runs");
+	notify_send(&life->notify_fd, "READY=1\nSTATUS=The guest runs");
 }
 
 void lifecycle_first_run(void *opaque)

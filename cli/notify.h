@@ -7,11 +7,14 @@
 
 /*
  * Returns a connected socket, which the caller closes, or -1 when nobody wants
- * to know or listens. The variable is removed: it is not for what we start.
+ * to know, or, which a warning tells, when nobody can be reached. The variable is removed: it is not for what we start.
  */
 int notify_open(void);
 
-/* Sends it, e.g. "READY=1"; fd -1 is fine. Nothing depends on whether it arrives. */
-void notify_send(int fd, const char *state);
+/*
+ * Sends it, e.g. "READY=1"; *fd of -1 is fine. The VM goes on when it does not
+ * arrive: a warning tells, *fd is closed and becomes -1, so there is one.
+ */
+void notify_send(int *fd, const char *state);
 
 #endif

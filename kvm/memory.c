@@ -136,12 +136,17 @@ static bool has_thp(bool shared)
 	return !strstr(text, "[never]") && !strstr(text, "[deny]");
 }
 
+/* Neither a core dump nor a forked child has any use for guest RAM. In a dump it would reach those who may not see it; nobody forks. */
+static int keep_private(const struct gmem_region *region, struct fail *why)
+{
+	if (madvise(region->hva, region->len, MADV_DONTDUMP) < 0)
+		return fail(why, errno, "cannot keep guest RAM out of core dumps");
+	madvise(region->hva, region->len, MADV_DONTFORK);
+	return 0;
+}
+
 static void advise_region(const struct guest_ram *ram, const struct gmem_region *region, const struct memory_config *config)
 {
-	/* Neither a core dump nor a forked child has any use for guest RAM. */
-	madvise(region->hva, region->len, MADV_DONTDUMP);
-	madvise(region->hva, region->len, MADV_DONTFORK);
-
 	/* Without THP in the kernel MADV_NOHUGEPAGE fails as well, and has nothing to forbid. */
 	if (!ram->hugetlb && madvise(region->hva, region->len, config->thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0 && config->thp)
 		log_line(LOG_LEVEL_WARN, NULL, "memory.thp: no transparent huge pages on this host: %s", strerror(errno));
@@ -201,6 +206,8 @@ int ram_init(struct guest_ram *ram, const struct memory_config *config, struct f
 	lay_out(ram, config->size);
 	for (size_t i = 0; i < ram->gmem.n_regions; i++) {
 		rc = map_region(ram, i, why);
+		if (rc == 0)
+			rc = keep_private(&ram->gmem.regions[i], why);
 		if (rc < 0)
 			goto out;
 		advise_region(ram, &ram->gmem.regions[i], config);

@@ -80,23 +80,44 @@ def another_user(binary, folder):
     os.rmdir(runtime)
 
 
-def core_without_guest_memory(binary, folder):
-    """Outside the sandbox: inside, Landlock keeps the kernel itself from making the file."""
-    refuse_instrumented(binary)
-    with follow(binary, folder, "--no-sandbox", memory="256M,prefault=on") as vm:
+def dump(binary, folder, memory):
+    """Outside the sandbox: inside, Landlock keeps the kernel itself from making the file. Mappings of all kinds are to be in it."""
+    with follow(binary, folder, "--no-sandbox", memory=memory) as vm:
         vm.wait_for("guest: ready")
         expect(vm.own_memory() < 32 << 20, f"{vm.own_memory() >> 20} MiB would be dumped")
+        with open(f"/proc/{vm.pid}/coredump_filter", "w") as f:
+            f.write("0x1ff")
         resource.prlimit(vm.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         vm.signal(signal.SIGABRT)
         expect(vm.end() == -signal.SIGABRT, vm.text)
-    with open("/proc/sys/kernel/core_pattern") as f:
-        pattern = f.read().strip()
     cores = [name for name in os.listdir(folder) if name.startswith("core")]
     if not cores:
-        return f"by its mappings; core_pattern is {pattern}"
-    size = os.path.getsize(os.path.join(folder, cores[0]))
+        return "by its mappings"
+    path = os.path.join(folder, cores[0])
+    size = os.path.getsize(path)
+    os.unlink(path)
     expect(size < 32 << 20, f"the core has {size >> 20} MiB")
-    return f"a core of {size >> 10} KiB for 256 MiB of guest RAM"
+    return f"{size >> 10} KiB"
+
+
+def has_huge_pages(n):
+    try:
+        with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") as f:
+            return int(f.read()) >= n
+    except OSError:
+        return False
+
+
+def core_without_guest_memory(binary, folder):
+    refuse_instrumented(binary)
+    kinds = {"private": "", "shared": ",shared=on"}
+    if has_huge_pages(128):
+        kinds["huge pages"] = ",hugepages=on,hugepage_size=2M"
+    found = [f"{kind}: {dump(binary, folder, f'256M,prefault=on{options}')}" for kind, options in kinds.items()]
+    with open("/proc/sys/kernel/core_pattern") as f:
+        pattern = f.read().strip()
+    without = "" if "huge pages" in kinds else "; no huge pages on this host"
+    return f"cores for 256 MiB of guest RAM: {', '.join(found)}; core_pattern is {pattern}{without}"
 
 
 CASES = [sandbox_is_on, off_is_said, reset_works_inside, another_user, core_without_guest_memory]
