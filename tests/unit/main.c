@@ -36,6 +36,7 @@
 	X(vpci) \
 	X(balloon_virtio) \
 	X(balloon_pages) \
+	X(balloon_requests) \
 	X(balloon_target) \
 	X(balloon_stats) \
 	X(balloon_hint) \
