@@ -26,12 +26,14 @@ from errno import (
 
 from table import call_name
 
-# What has no row fails for nothing but wrong arguments: sigaction(), timerfd_settime().
+# Each row of calls.h has one here.
 BY_CALL = {
+    "free": [],
     "malloc": [ENOMEM],
     "calloc": [ENOMEM],
     "realloc": [ENOMEM],
     "mmap": [ENOMEM],
+    "munmap": [ENOMEM],
     "open": [EMFILE, EACCES, EINTR, ENOENT],
     "open_2": [EMFILE, EACCES, EINTR, ENOENT],
     "openat": [EMFILE, EACCES, ENOSPC],
@@ -73,6 +75,16 @@ BY_CALL = {
     "pread": [EIO, EINTR],
     "write": [EIO, EPIPE, EINTR, EAGAIN, ENOSPC],
     "pwrite": [ENOSPC, EIO],
+    "fputc": [ENOSPC],
+    "putc": [ENOSPC],
+    "fputs": [ENOSPC, EIO],
+    "puts": [ENOSPC],
+    "fwrite": [ENOSPC, EIO],
+    "fgets": [EIO],
+    "fflush": [ENOSPC, EINTR],
+    "fclose": [ENOSPC, EIO],
+    "close": [EINTR, EIO],
+    "execv": [ENOENT, EACCES, ENOMEM],
     "lseek": [EINVAL],
     "fstat": [ENOMEM],
     "stat": [EACCES, ENOENT, ENOMEM],
@@ -105,6 +117,9 @@ BY_CALL = {
     "setresuid": [EPERM, EAGAIN],
 }
 
+# A descriptor is closed and a stream is gone, whatever is said of it.
+DONE_NONETHELESS = ["close", "fclose"]
+
 # By the call, or by the call and the function that makes it. An empty list: it cannot fail there.
 EXCEPTIONS = {
     ("fcntl", "keep_standard_fds"): [],  # but for a descriptor that is closed
@@ -126,4 +141,4 @@ def errors_of(place, function):
     for key in ((name, function), (place.call, function), name):
         if key in EXCEPTIONS:
             return EXCEPTIONS[key]
-    return BY_CALL.get(name) or BY_CALL.get(place.call.removeprefix("__"), [])
+    return BY_CALL[name] if name in BY_CALL else BY_CALL[place.call.removeprefix("__")]

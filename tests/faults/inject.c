@@ -41,7 +41,8 @@
 #define MAX_PLANS 4
 #define MAX_FDS 256
 #define NAME_LEN 32
-#define WAS_TAKEN 1 /* no address: whoever came later may lie behind it */
+#define STREAM_HAS_FAILED 0x20 /* what ferror() of glibc looks at */
+#define WAS_TAKEN 1	       /* no address: whoever came later may lie behind it */
 
 /* tests/faults/table.py reads these. */
 struct site {
@@ -209,8 +210,32 @@ static const struct plan *plan_for(const struct site *site, uint64_t nth)
 	return NULL;
 }
 
-static long failure(enum call call, int error)
+/* The stream that a call reads or writes, NULL if it is none of stdio's. */
+static FILE *stream_of(enum call call, const long args[7])
 {
+	switch (call) {
+	case CALL_fputc:
+	case CALL_putc:
+	case CALL_fputs:
+		return (FILE *)args[1];
+	case CALL_fgets:
+		return (FILE *)args[2];
+	case CALL_fwrite:
+		return (FILE *)args[3];
+	case CALL_fflush:
+		return (FILE *)args[0];
+	case CALL_puts:
+		return stdout;
+	default:
+		return NULL;
+	}
+}
+
+static long failure(enum call call, const long args[7], int error)
+{
+	FILE *stream = stream_of(call, args);
+	if (stream)
+		stream->_flags |= STREAM_HAS_FAILED;
 	errno = error;
 	switch (calls[call].returns) {
 	case RETURNS_MINUS_1:
@@ -265,9 +290,15 @@ static long pass_on_counted(enum call call, struct site *site, const long args[7
 	return ret;
 }
 
+/* What cannot be said on standard error is not. Of a child that is to become another program that alone is looked at. */
+static bool is_counted(enum call call, const long args[7])
+{
+	return (armed || (table && call == CALL_execv)) && stream_of(call, args) != stderr;
+}
+
 long inject_call(enum call call, void *address, long args[7])
 {
-	if (!armed)
+	if (!is_counted(call, args))
 		return pass_on(call, args);
 	uint64_t detail = calls[call].detail == NO_DETAIL ? 0 : (uint32_t)args[calls[call].detail];
 	struct site *site = site_of(call, (uintptr_t)address, detail);
@@ -283,7 +314,7 @@ long inject_call(enum call call, void *address, long args[7])
 		pass_on_counted(call, site, args);
 	if (plan && strcmp(plan->mode, "on") == 0)
 		all_fails[calls[call].takes] = true;
-	return failure(call, plan ? plan->error : calls[call].takes == TAKES_FD ? EMFILE : ENOMEM);
+	return failure(call, args, plan ? plan->error : calls[call].takes == TAKES_FD ? EMFILE : ENOMEM);
 }
 
 /* ---- Beginning and end ----------------------------------------------- */

@@ -7,7 +7,7 @@ from errno import EAGAIN, EINTR
 
 import table
 from cases import Wrong
-from errors import errors_of
+from errors import DONE_NONETHELESS, errors_of
 from table import Fault
 
 EVER = 1 << 62
@@ -30,10 +30,11 @@ def some_calls(count, chance):
 
 def faults_of(place, count, errors, chance):
     first = True
+    mode = "late" if place.call in DONE_NONETHELESS else "once"
     for nth in some_calls(count, chance):
         for error in errors if first else [chance.choice(errors)]:
-            yield Fault(place, nth, nth, error)
-        if first and errors[0] not in (EAGAIN, EINTR):
+            yield Fault(place, nth, nth, error, mode)
+        if first and mode == "once" and errors[0] not in (EAGAIN, EINTR):
             yield Fault(place, nth, EVER, errors[0], "on")
         first = False
 

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import select
 import signal
+import socket
+import struct
 import time
 
 from client import Gone, insist
@@ -44,6 +47,87 @@ def boot_to_file(context):
     user = ["--user", "nobody"] if os.geteuid() == 0 else []
     arguments = ["--name", "file", "--memory", "24M", "--balloon", "size=4M", "--cmdline", TESTING, "--serial", "mode=file,file=/dev/null", "--no-sandbox"]
     return run_points(Trial(context, ["run", *arguments, *user], trusted=["libc.so.6"]), simple_boot(context))
+
+
+def huge_pages_are_free(mib):
+    with contextlib.suppress(OSError), open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") as f:
+        return int(f.read()) >= mib // 2
+    return False
+
+
+def boot_huge_pages(context):
+    """Where the host has none there is no VM; what comes before is tried."""
+    arguments = ["--name", "huge", "--memory", "size=24M,hugepages=on,hugepage_size=2M,prefault=on", "--balloon", "size=4M", "--cmdline", TESTING]
+    has_pages = huge_pages_are_free(24)
+    note = run_points(Trial(context, ["run", *arguments], status=0 if has_pages else 1), simple_boot(context))
+    return note if has_pages else f"no huge pages on this host; {note}"
+
+
+# To port 0x604, the control register of power management, the word that switches off (kvm/acpi.h, ACPI_SLP_TYP_S5).
+POWER_OFF = bytes.fromhex("66ba0406 66b80034 66ef f4 ebfd")
+SETUP_BYTES, ENTRY_BYTES = 1024, 512  # of which the header is a part; of the code before its 64-bit entry
+
+
+def bzimage():
+    """A kernel by Linux's boot protocol (Documentation/arch/x86/boot.rst) that does nothing but power off."""
+    code = bytes(ENTRY_BYTES) + POWER_OFF + bytes(4096)
+    image = bytearray(SETUP_BYTES) + code
+    fields = {
+        0x1F1: ("B", SETUP_BYTES // 512 - 1),
+        0x1F4: ("I", len(code) // 16),
+        0x1FE: ("H", 0xAA55),
+        0x200: ("H", 0x66EB),
+        0x202: ("4s", b"HdrS"),
+        0x206: ("H", 0x020F),
+        0x211: ("B", 1),  # loaded high
+        0x22C: ("I", 0x7FFFFFFF),
+        0x230: ("I", 0x200000),
+        0x234: ("B", 1),  # relocatable
+        0x236: ("H", 3),  # 64-bit, above 4 GiB
+        0x238: ("I", 2047),
+        0x258: ("Q", 0x1000000),
+        0x260: ("I", MIB),
+    }
+    for offset, (kind, value) in fields.items():
+        struct.pack_into(f"<{kind}", image, offset, value)
+    return bytes(image)
+
+
+def boot_bzimage(context):
+    """A kernel that is loaded as Linux is, and an initramfs; its pages may be merged with equal ones."""
+    kernel = os.path.join(context.folder, "vmlinuz")
+    with open(kernel, "wb") as f:
+        f.write(bzimage())
+    initramfs = spec(context, "initramfs", "nothing\n" * 1000)
+    arguments = ["--name", "bzimage", "--memory", "24M,mergeable=on", "--balloon", "size=0", "--kernel", kernel, "--initramfs", initramfs]
+    return run_points(Trial(context, ["run", *arguments, "--cmdline", "quiet"]), simple_boot(context))
+
+
+def boot_notified(context):
+    """A service manager hears when the guest runs, or a line says why it does not."""
+    path = os.path.join(context.folder, "notify")
+
+    def hear(program):
+        while not program.is_over() or select.select([manager], [], [], 0)[0]:
+            if not select.select([manager], [], [], 0.01)[0]:
+                continue
+            if b"READY=1" in manager.recv(4096):
+                return ""
+        program.readers[1].join(END_SECONDS)  # to the last line
+        said = "$NOTIFY_SOCKET" in program.errors or ": error: " in program.errors
+        return "" if said else "tells its service manager nothing, and no line says so"
+
+    def talk(program):
+        wrong = hear(program)
+        deadline = time.monotonic() + END_SECONDS
+        while not program.is_over() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return wrong
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        arguments = ["--name", "notified", "--memory", "24M", "--balloon", "size=4M", "--cmdline", TESTING]
+        return run_points(Trial(context, ["run", *arguments], talk, more={"NOTIFY_SOCKET": path}), simple_boot(context))
 
 
 # ---- VMs that a client drives --------------------------------------------
@@ -208,4 +292,5 @@ def doctor(context):
     return run_points(Trial(context, ["doctor"], folder=context.folder, status=None, trusted=["libc.so.6"]))
 
 
-CASES = [boot, boot_shared, boot_to_file, talk, hints, config, config_that_is_wrong, devices, list_vms, balloon, stats, metrics, stop_another, doctor]
+CASES = [boot, boot_shared, boot_to_file, boot_huge_pages, boot_bzimage, boot_notified]
+CASES += [talk, hints, config, config_that_is_wrong, devices, list_vms, balloon, stats, metrics, stop_another, doctor]

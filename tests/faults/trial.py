@@ -15,22 +15,25 @@ SECONDS = 40  # for a run that takes less than one; an emulated host is slow, th
 MUST_NOT_FAIL = ["syscall seccomp", "syscall capset", "syscall landlock_restrict_self", "unshare", "mount", "setgroups", "setresgid", "setresuid"]
 MUST_NOT_FAIL += ["madvise DONTDUMP"]
 
+# No success without them: what a command is there for.
+WRITES = ["fputc", "putc", "fputs", "puts", "fwrite", "fflush"]
+
 
 class Trial:
     """A command line, and what else happens while the program runs.
 
     talk(program): what a client does meanwhile; ends the program and returns what was wrong, or "".
     exact: whether success prints the same text each time. status: that of a run in which nothing fails, None for any.
-    trusted: libraries whose own calls do not fail, and whose account is not looked at."""
+    trusted: libraries whose own calls do not fail, and whose account is not looked at. more: environment variables."""
 
-    def __init__(self, context, arguments, talk=None, exact=False, folder=None, status=0, trusted=()):
+    def __init__(self, context, arguments, talk=None, exact=False, folder=None, status=0, trusted=(), more=None):
         self.context, self.arguments, self.talk, self.exact, self.status = context, arguments, talk, exact, status
-        self.trusted, self.folder, self.baseline = trusted, folder, None
+        self.trusted, self.folder, self.more, self.baseline = trusted, folder, more, None
 
     def run(self, faults=(), limits=None):
         """Returns the program that has ended, and a text that says what is wrong, "" if nothing is."""
         folder = self.folder or tempfile.mkdtemp(prefix="run-", dir=self.context.folder)
-        program = Program(self.context.binary, folder, self.arguments, faults, limits=limits)
+        program = Program(self.context.binary, folder, self.arguments, faults, self.more, limits)
         wrong = self.talk(program) if self.talk else ""
         program.finish(SECONDS)
         leftovers = [] if self.folder else program.leftovers()
@@ -44,7 +47,7 @@ class Trial:
 
     def is_hindered_by(self, folder):
         """Whether a VM of the same name finds its way in nonetheless."""
-        again = Program(self.context.binary, folder, self.arguments)
+        again = Program(self.context.binary, folder, self.arguments, more=self.more)
         if self.talk:
             self.talk(again)
         again.finish(SECONDS)
@@ -81,6 +84,8 @@ class Trial:
     def judge_status(self, program):
         if program.status == 0 and any(table.call_name(place) in MUST_NOT_FAIL and count.failed for place, count in program.table.counts.items()):
             return "goes on without what protects the host"
+        if program.status == 0 and any(place.call in WRITES and count.failed for place, count in program.table.counts.items()):
+            return "ends with status 0 although it could not write"
         if program.status not in (0, 1, 2):
             return f"ends with status {program.status}"
         if program.status != 0 and not re.search(": error: |VMs do not run here", program.errors + program.text):
@@ -94,7 +99,10 @@ class Trial:
             return ""
         if program.table.n_fds > self.baseline.table.n_fds:
             return f"leaves {program.table.n_fds} descriptors open at its end"
+        unmapped = any(place.call == "munmap" and count.failed for place, count in program.table.counts.items())
         for place, count in program.table.counts.items():
+            if place.call == "mmap" and unmapped:
+                continue
             usual = self.baseline.table.counts.get(place)
             if place.module not in self.trusted and count.held > (usual.held if usual else 0):
                 return f"leaks {count.held} blocks of {table.call_name(place)} from {place.module} {place.offset:#x}"
