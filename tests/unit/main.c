@@ -63,6 +63,7 @@
 	X(boot_pvh) \
 	X(boot_vcpu) \
 	X(cpuid) \
+	X(landlock) \
 	X(sandbox) \
 	X(sandbox_refusals) \
 	X(jail) \
