@@ -17,6 +17,7 @@
 #define BLOCK_PAGES 512
 #define POLL_MS 10
 #define SETTLE_MS 50 /* longer than a host waits for the rest of a huge page once the driver has paused */
+#define PAUSE_MS 3   /* after which the host no longer waits: device/balloon_lazy.c */
 #define SEED 7
 
 static struct page_set region; /* whole huge pages, ascending */
@@ -48,6 +49,19 @@ static void check_taken_back(struct balloon *b, unsigned depth)
 	pages_fill(given.pfns, given.n, SEED);
 	ring0_sleep_ms(SETTLE_MS);
 	pages_check(given.pfns, given.n, SEED, "used again after deflating");
+}
+
+/* Batch by batch. Returns how often the host may have seen the driver pause in between: it counts whole milliseconds. */
+static uint64_t give_away(struct balloon *b, unsigned depth)
+{
+	uint64_t pauses = 0, before = read_tsc();
+	for (size_t done = 0, n; done < given.n; done += n) {
+		n = given.n - done < depth * BALLOON_BUFFER_PAGES ? given.n - done : depth * BALLOON_BUFFER_PAGES;
+		balloon_inflate(b, given.pfns + done, n, depth);
+		pauses += clock_ms_since(before) >= PAUSE_MS - 1;
+		before = read_tsc();
+	}
+	return pauses;
 }
 
 /* The most that can be had: each huge page in one piece. */
@@ -84,9 +98,9 @@ void refill_run(struct balloon *b, const struct options *options)
 	}
 	pages_fill(region.pfns, region.n, SEED);
 
-	uint64_t start = read_tsc();
+	uint64_t start = read_tsc(), pauses = 0;
 	if (pattern)
-		balloon_inflate(b, given.pfns, given.n, options->depth);
+		pauses = give_away(b, options->depth);
 	else
 		report_region(b);
 	uint64_t give = clock_since(start);
@@ -97,8 +111,8 @@ void refill_run(struct balloon *b, const struct options *options)
 	pages_touch(region.pfns, region.n, SEED);
 	uint64_t refill = clock_since(start);
 	size_t n = pattern ? given.n : region.n;
-	say("refill pattern=%s depth=%u pages=%lu give=%lu refill=%lu unit=%s", pattern ? pattern->name : "whole", options->depth, n, give, refill,
-	    clock_unit());
+	say("refill pattern=%s depth=%u pages=%lu give=%lu pauses=%lu refill=%lu unit=%s", pattern ? pattern->name : "whole", options->depth, n, give, pauses,
+	    refill, clock_unit());
 	balloon_check_status(b);
 	wait_for_button();
 }
