@@ -103,7 +103,6 @@ struct balloon {
 
 	/* balloon_lazy.c */
 	struct page_set inflated; /* in the balloon, and not given back yet; where there is a map: whole host pages */
-	bool is_draining;	  /* all of them go, slice by slice, before requests are returned */
 	bool lazy_ticks;	  /* lazy_timer is armed */
 	uint64_t lazy_since_ms;	  /* when it was first armed */
 	uint64_t lazy_last_ms;	  /* when the driver's last pages came */

@@ -19,8 +19,10 @@
  * by work that costs the host several times the discard of a whole one, and comes
  * back as small pages when the guest uses the memory again. So only blocks of
  * which all pages have come are discarded at once. Pages of other blocks stay in
- * the set, and their requests are returned. They go when the driver pauses, when
- * they have waited for long or are too many. A deflated page leaves the set.
+ * the set, and their requests are returned. They go when the driver pauses or when
+ * they have waited for long; when they are too many, a slice of them goes. That is
+ * the lowest pages, so that blocks that are split by it are the next that are, too,
+ * and the others have more time. A deflated page leaves the set.
  *
  * Whatever the guest does, bounded work is left when the driver stops: never more
  * pages than a few slices have, in never more pieces than the host gets through in
@@ -115,24 +117,27 @@ void balloon_lazy_remove(struct balloon *b)
 		page_set_remove(&b->inflated, b->batch.runs, b->batch.n_runs);
 }
 
+/* Some pages have to go before their requests are returned. */
+static bool is_due(const struct balloon *b)
+{
+	return may_wait(b) ? b->inflated.n_whole || are_too_many(&b->inflated) : b->inflated.n_pages;
+}
+
 bool balloon_lazy_discard(struct balloon *b)
 {
-	if (!may_wait(b) || are_too_many(&b->inflated))
-		b->is_draining = true;
-	if (b->is_draining ? b->inflated.n_pages : b->inflated.n_whole)
-		discard_slice(b, !b->is_draining);
-	if (!b->inflated.n_pages)
-		b->is_draining = false;
-	else if (!b->is_draining)
+	if (is_due(b))
+		discard_slice(b, may_wait(b) && b->inflated.n_whole);
+	if (is_due(b))
+		return true;
+	if (b->inflated.n_pages)
 		note_busy(b);
-	return b->is_draining || b->inflated.n_whole;
+	return false;
 }
 
 void balloon_lazy_flush(struct balloon *b)
 {
 	while (b->inflated.n_pages)
 		discard_slice(b, false);
-	b->is_draining = false;
 }
 
 /* ---- Life ------------------------------------------------------------ */
@@ -146,7 +151,7 @@ int balloon_lazy_init(struct balloon *b)
 void balloon_lazy_forget(struct balloon *b)
 {
 	page_set_clear(&b->inflated);
-	b->is_draining = b->lazy_ticks = false;
+	b->lazy_ticks = false;
 	b->dev.host->ops->timer_cancel(b->dev.host, &b->lazy_timer);
 }
 
