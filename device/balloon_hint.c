@@ -213,17 +213,13 @@ static void take_readable(struct balloon *b, struct balloon_queue *q)
 	balloon_note_fault(b, q, BALLOON_FAULT_PROTOCOL);
 }
 
-static void take_hint(struct balloon *b, struct balloon_queue *q, const struct virtq_buf *buf)
+/* A block is cut where the slice ends: however long the driver makes it, no hold is. */
+static void take_hint(struct balloon *b, struct balloon_queue *q)
 {
-	uint64_t end = buf->len > UINT64_MAX - buf->gpa ? UINT64_MAX : buf->gpa + buf->len;
-	uint64_t bytes = balloon_add_block(&b->hint_batch, buf->gpa, end);
-	q->counters.pages += bytes >> PFN_SHIFT;
+	uint64_t room = SLICE_BYTES - b->hint_pending_bytes;
+	uint64_t bytes = balloon_take_block(b, q, &b->hint_batch, &room);
 	b->hint.hinted_bytes += bytes;
 	b->hint_pending_bytes += bytes;
-	if (bytes < end - buf->gpa) {
-		q->counters.bad_pages += (end - buf->gpa - bytes + PFN_BYTES - 1) >> PFN_SHIFT;
-		balloon_note_fault(b, q, gmem_region_of(&b->dev.host->gmem, buf->gpa) ? BALLOON_FAULT_PARTIAL : BALLOON_FAULT_OUTSIDE);
-	}
 }
 
 static bool is_slice_full(const struct balloon *b)
@@ -248,10 +244,10 @@ static bool takes_hints(const struct balloon *b)
  */
 enum balloon_served balloon_serve_hint(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
 {
-	if (!q->offset)
+	if (!q->has_begun)
 		take_readable(b, q);
-	q->offset = CMD_LEN; /* once a chain, however often it is taken up again */
-	for (; q->buf < q->chain.n_bufs && takes_hints(b); q->buf++) {
+	q->has_begun = true;
+	while (q->buf < q->chain.n_bufs && takes_hints(b)) {
 		if (is_slice_full(b)) {
 			look_at_hints(b);
 			return BALLOON_MORE;
@@ -260,7 +256,9 @@ enum balloon_served balloon_serve_hint(struct balloon *b, struct balloon_queue *
 			return BALLOON_MORE;
 		--*budget;
 		if (q->chain.bufs[q->buf].writable)
-			take_hint(b, q, &q->chain.bufs[q->buf]);
+			take_hint(b, q);
+		else
+			balloon_next_buf(q);
 	}
 	if (takes_hints(b)) {
 		wait_for_driver(b);

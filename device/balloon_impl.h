@@ -39,6 +39,7 @@ struct balloon_queue {
 	uint32_t offset;  /* bytes of it that are done */
 	uint8_t piece[4]; /* begin of a page number that goes on in the next buffer */
 	unsigned piece_len;
+	bool has_begun; /* the hint queue: the command in `chain`, if any, was taken */
 	struct balloon_queue_counters counters;
 	struct virtq_chain chain;
 };
@@ -155,8 +156,15 @@ void balloon_note_fault(struct balloon *b, struct balloon_queue *q, enum balloon
  */
 uint64_t balloon_read_chain(struct balloon *b, struct balloon_queue *q, uint8_t *to, size_t max);
 
-/* Adds the whole host pages of [gpa, end) in each region of RAM to the batch, one run a region at most. Returns their bytes. */
-uint64_t balloon_add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end);
+/* The next buffer of q->chain is the one to go on with. */
+void balloon_next_buf(struct balloon_queue *q);
+
+/*
+ * Adds whole host pages of the current buffer, which is a block of pages, to the batch: about *budget bytes from where it
+ * is on, taking those off and going on to the next buffer at its end. Notes what is no RAM. At most a run for each region;
+ * returns their bytes.
+ */
+uint64_t balloon_take_block(struct balloon *b, struct balloon_queue *q, struct page_ranges *batch, uint64_t *budget);
 
 /* The host's side of the configuration changed: the driver sees it and is told, unless it is suspended; then later. */
 void balloon_config_changed(struct balloon *b);

@@ -83,7 +83,7 @@ static void add_pages(struct balloon *b, struct balloon_queue *q, const void *pf
 		balloon_note_fault(b, q, BALLOON_FAULT_OUTSIDE);
 }
 
-static void next_buf(struct balloon_queue *q)
+void balloon_next_buf(struct balloon_queue *q)
 {
 	q->buf++;
 	q->offset = 0;
@@ -130,9 +130,9 @@ static bool collect_pages(struct balloon *b, struct balloon_queue *q, uint64_t *
 		const uint8_t *data = readable(b, q, buf);
 		if (!data) {
 			q->piece_len = 0;
-			next_buf(q);
+			balloon_next_buf(q);
 		} else if (q->offset == buf->len) {
-			next_buf(q);
+			balloon_next_buf(q);
 		} else if (!room) {
 			return false;
 		} else {
@@ -166,8 +166,11 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 
 /* ---- Reporting: the buffers themselves are the free pages (section 5.5.6.8) */
 
-/* Memory beyond the last page number is left alone: a machine of 16 TiB has some, as much as there is a hole below 4 GiB. */
-uint64_t balloon_add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
+/*
+ * Adds the whole host pages of [gpa, end) in each region of RAM to the batch, one run a region at most. Returns their bytes.
+ * Memory beyond the last page number is left alone: a machine of 16 TiB has some, as much as there is a hole below 4 GiB.
+ */
+static uint64_t add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
 {
 	const struct gmem *gmem = batch->gmem;
 	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES, bytes = 0;
@@ -198,12 +201,13 @@ static uint64_t end_of_part(const struct gmem *gmem, uint64_t gpa, uint64_t end,
 	return cut > gpa ? cut : end;
 }
 
-static void take_block(struct balloon *b, struct balloon_queue *q, const struct virtq_buf *buf, uint64_t *budget)
+uint64_t balloon_take_block(struct balloon *b, struct balloon_queue *q, struct page_ranges *batch, uint64_t *budget)
 {
+	const struct virtq_buf *buf = &q->chain.bufs[q->buf];
 	uint64_t gpa = buf->gpa + q->offset, left = buf->len - q->offset;
 	uint64_t end = left > UINT64_MAX - gpa ? UINT64_MAX : gpa + left;
 	uint64_t stop = end_of_part(&b->dev.host->gmem, gpa, end, *budget);
-	uint64_t bytes = balloon_add_block(&b->batch, gpa, stop);
+	uint64_t bytes = add_block(batch, gpa, stop);
 
 	q->counters.pages += bytes >> PFN_SHIFT;
 	if (bytes < stop - gpa) {
@@ -213,7 +217,8 @@ static void take_block(struct balloon *b, struct balloon_queue *q, const struct 
 	*budget -= stop - gpa < *budget ? stop - gpa : *budget;
 	q->offset += (uint32_t)(stop - gpa);
 	if (stop == end)
-		next_buf(q);
+		balloon_next_buf(q);
+	return bytes;
 }
 
 enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue *q, uint64_t *budget)
@@ -224,12 +229,11 @@ enum balloon_served balloon_serve_report(struct balloon *b, struct balloon_queue
 
 	page_ranges_clear(&b->batch);
 	while (q->buf < q->chain.n_bufs && *budget && b->batch.n_runs + GMEM_MAX_REGIONS <= PAGE_RANGES_MAX) {
-		const struct virtq_buf *buf = &q->chain.bufs[q->buf];
-		if (!buf->writable) {
+		if (!q->chain.bufs[q->buf].writable) {
 			balloon_note_fault(b, q, BALLOON_FAULT_DIRECTION);
-			next_buf(q);
+			balloon_next_buf(q);
 		} else {
-			take_block(b, q, buf, budget);
+			balloon_take_block(b, q, &b->batch, budget);
 		}
 	}
 	const struct gmem_range *ranges;

@@ -164,6 +164,7 @@ static bool take_chain(struct balloon *b, struct balloon_queue *q, struct virtq 
 		}
 		if (got > 0) {
 			q->busy = true;
+			q->has_begun = false;
 			q->faults = 0;
 			q->buf = q->offset = q->piece_len = 0;
 		} else if ((is_inflate(b, q) && b->n_batch_heads) || !virtq_want_kicks(vq)) {

@@ -190,6 +190,39 @@ static void test_slices(void)
 	end();
 }
 
+static uint64_t most_in_a_hold;
+
+static void note_hold(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
+{
+	(void)fh;
+	for (size_t i = 0; i < n; i++)
+		result->discarded_bytes += ranges[i].len;
+	if (result->discarded_bytes > most_in_a_hold)
+		most_in_a_hold = result->discarded_bytes;
+}
+
+/* One buffer has more than a hold may take, and more than there is RAM: no hold is longer for it. */
+static void test_long_block(void)
+{
+	fg_create_on(&fg, NULL, fakehost_create_sized(4096, FAKE_REGION_LEN, 600ULL << 20));
+	fg_init(&fg, F_HINT);
+	fg.fh->discard = note_hold;
+	most_in_a_hold = 0;
+	start();
+	fg_send(&fg, HINT, FAKE_HIGH_GPA, 700U << 20, D_WRITE);
+	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, HINT), 2);
+	stop();
+	CU_ASSERT_EQUAL(state.hint.phase, BALLOON_HINT_DONE);
+	CU_ASSERT_EQUAL(state.hint.hinted_bytes, 600ULL << 20);
+	CU_ASSERT_EQUAL(state.hint.discarded_bytes, 600ULL << 20);
+	CU_ASSERT_EQUAL(state.hint.holds, 5);
+	CU_ASSERT_EQUAL(most_in_a_hold, 128ULL << 20);
+	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_HINT].bad_pages, 100ULL << 20 >> 12);
+	CU_ASSERT_EQUAL(state.queues[BALLOON_Q_HINT].bad_buffers, 1);
+	end();
+}
+
 static void test_driver_without_end(void)
 {
 	begin();
@@ -258,6 +291,7 @@ static const struct test_case cases[] = {
 	{"silent driver ends the run", test_silent_driver_ends_the_run},
 	{"reset ends the run", test_reset_ends_the_run},
 	{"slices", test_slices},
+	{"long block", test_long_block},
 	{"driver without end", test_driver_without_end},
 	{"commands of another length", test_commands_of_another_length},
 };
