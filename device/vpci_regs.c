@@ -1,4 +1,4 @@
-#include "device/vpci_regs.h"
+#include "device/vpci_impl.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
