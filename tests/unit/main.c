@@ -26,6 +26,7 @@
 	X(event_queue) \
 	X(exit_report) \
 	X(terminal) \
+	X(terminal_modes) \
 	X(gmem) \
 	X(page_ranges) \
 	X(page_set) \
@@ -60,6 +61,7 @@
 	X(aml) \
 	X(acpi) \
 	X(boot_bzimage) \
+	X(boot_faults) \
 	X(boot_pvh) \
 	X(boot_vcpu) \
 	X(cpuid) \
