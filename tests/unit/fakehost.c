@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "tests/unit/fakeclock.h"
 #include "tests/unit/fakewatch.h"
 
 #define GUARD_LEN (2ULL << 20) /* on both sides, and the alignment of what is between */
@@ -22,32 +22,6 @@ static void broken_promise(struct fakehost *fh, const char *what)
 {
 	fh->contract_errors++;
 	fprintf(stderr, "fakehost: %s\n", what);
-}
-
-/* ---- How much things take -------------------------------------------- */
-
-static _Thread_local uint64_t discarded_here; /* bytes, by this thread */
-
-struct work_done {
-	uint64_t steps, discarded;
-};
-
-static struct work_done work_so_far(const struct fakehost *fh)
-{
-	return (struct work_done){.steps = fh->steps ? fh->steps() : 0, .discarded = discarded_here};
-}
-
-static void note_work(struct fakehost *fh, struct work_done before)
-{
-	struct work_done now = work_so_far(fh);
-	if (!fh->steps)
-		return;
-	pthread_mutex_lock(&fh->lock);
-	if (now.steps - before.steps > fh->most_steps)
-		fh->most_steps = now.steps - before.steps;
-	if (now.discarded - before.discarded > fh->most_discarded)
-		fh->most_discarded = now.discarded - before.discarded;
-	pthread_mutex_unlock(&fh->lock);
 }
 
 /* ---- Ports and MMIO -------------------------------------------------- */
@@ -114,9 +88,9 @@ uint64_t fakehost_read(struct fakehost *fh, enum io_space space, uint64_t addres
 	if (!region.ops)
 		return all_ones;
 	fakehost_enter_guest(fh);
-	struct work_done before = work_so_far(fh);
+	struct work_done before = fakeclock_work_so_far(fh);
 	value = region.ops->read(region.opaque, address - region.base, size);
-	note_work(fh, before);
+	fakeclock_note_work(fh, before);
 	fakehost_leave_guest(fh);
 	if (value & ~all_ones)
 		broken_promise(fh, "a read returned more bits than it was asked for");
@@ -134,9 +108,9 @@ void fakehost_write(struct fakehost *fh, enum io_space space, uint64_t address, 
 	if (!region.ops)
 		return;
 	fakehost_enter_guest(fh);
-	struct work_done before = work_so_far(fh);
+	struct work_done before = fakeclock_work_so_far(fh);
 	region.ops->write(region.opaque, address - region.base, size, size == 8 ? value : value & ((1ULL << 8 * size) - 1));
-	note_work(fh, before);
+	fakeclock_note_work(fh, before);
 	fakehost_leave_guest(fh);
 }
 
@@ -207,7 +181,7 @@ static void discard(struct host *host, const struct gmem_range *ranges, size_t n
 	record(fh, ranges, n);
 	fh->discard_calls++;
 	for (size_t i = 0; i < n; i++)
-		discarded_here += ranges[i].len;
+		fakeclock_discarded += ranges[i].len;
 	if (fh->discard) {
 		fh->discard(fh, ranges, n, result);
 	} else {
@@ -238,118 +212,6 @@ void fakehost_forget_discards(struct fakehost *fh)
 	fh->n_discards = 0;
 	fh->discard_calls = 0;
 	fh->discarded_bytes = 0;
-}
-
-/* ---- Time and work --------------------------------------------------- */
-
-static uint64_t now_ms(struct host *host)
-{
-	return __atomic_load_n(&fake_of(host)->now_ms, __ATOMIC_RELAXED);
-}
-
-static void unlink_timer(struct fakehost *fh, struct host_timer *timer)
-{
-	struct host_timer **at = &fh->timers;
-	while (*at && *at != timer)
-		at = &(*at)->next;
-	if (*at)
-		*at = timer->next;
-	timer->armed = false;
-}
-
-static void timer_arm(struct host *host, struct host_timer *timer, uint64_t delay_ms)
-{
-	struct fakehost *fh = fake_of(host);
-	pthread_mutex_lock(&fh->lock);
-	unlink_timer(fh, timer);
-	timer->deadline_ms = now_ms(host) + delay_ms;
-	timer->armed = true;
-	timer->next = fh->timers;
-	fh->timers = timer;
-	fh->timer_arms++;
-	pthread_mutex_unlock(&fh->lock);
-}
-
-static void timer_cancel(struct host *host, struct host_timer *timer)
-{
-	struct fakehost *fh = fake_of(host);
-	pthread_mutex_lock(&fh->lock);
-	unlink_timer(fh, timer);
-	pthread_mutex_unlock(&fh->lock);
-}
-
-/* It may be armed anew at once: its deadline is read while it cannot be. */
-static struct host_timer *take_due(struct fakehost *fh, uint64_t until_ms, uint64_t *deadline_ms)
-{
-	pthread_mutex_lock(&fh->lock);
-	struct host_timer *due = NULL;
-	for (struct host_timer *t = fh->timers; t; t = t->next)
-		if (t->deadline_ms <= until_ms && (!due || t->deadline_ms < due->deadline_ms))
-			due = t;
-	if (due) {
-		*deadline_ms = due->deadline_ms;
-		unlink_timer(fh, due);
-	}
-	pthread_mutex_unlock(&fh->lock);
-	return due;
-}
-
-void fakehost_advance(struct fakehost *fh, uint64_t ms)
-{
-	uint64_t until_ms = fh->now_ms + ms, deadline_ms;
-	for (struct host_timer *due; (due = take_due(fh, until_ms, &deadline_ms));) {
-		if (deadline_ms > fh->now_ms)
-			__atomic_store_n(&fh->now_ms, deadline_ms, __ATOMIC_RELAXED);
-		due->fn(due->opaque);
-	}
-	__atomic_store_n(&fh->now_ms, until_ms, __ATOMIC_RELAXED);
-}
-
-bool fakehost_has_timer(const struct fakehost *fh)
-{
-	return fh->timers;
-}
-
-static void defer(struct host *host, struct host_work *work)
-{
-	struct fakehost *fh = fake_of(host);
-	pthread_mutex_lock(&fh->lock);
-	if (!work->queued) {
-		work->queued = true;
-		struct host_work **end = &fh->work;
-		while (*end)
-			end = &(*end)->next;
-		work->next = NULL;
-		*end = work;
-	}
-	pthread_mutex_unlock(&fh->lock);
-}
-
-unsigned fakehost_run_work(struct fakehost *fh)
-{
-	pthread_mutex_lock(&fh->lock);
-	struct host_work *list = fh->work;
-	fh->work = NULL;
-	pthread_mutex_unlock(&fh->lock);
-
-	unsigned n = 0;
-	for (struct host_work *next; list; list = next, n++) {
-		pthread_mutex_lock(&fh->lock);
-		next = list->next;
-		list->queued = false;
-		pthread_mutex_unlock(&fh->lock);
-		struct work_done before = work_so_far(fh);
-		list->fn(list->opaque);
-		note_work(fh, before);
-	}
-	return n;
-}
-
-bool fakehost_settle(struct fakehost *fh, unsigned limit)
-{
-	while (limit-- && fakehost_run_work(fh))
-		;
-	return !fh->work;
 }
 
 /* ---- Events ---------------------------------------------------------- */
@@ -392,10 +254,10 @@ static const struct host_ops fake_ops = {
 	.hold_vcpus = fakewatch_hold,
 	.release_vcpus = fakewatch_release,
 	.discard_unwritten = fakewatch_discard,
-	.now_ms = now_ms,
-	.timer_arm = timer_arm,
-	.timer_cancel = timer_cancel,
-	.defer = defer,
+	.now_ms = fakeclock_now_ms,
+	.timer_arm = fakeclock_timer_arm,
+	.timer_cancel = fakeclock_timer_cancel,
+	.defer = fakeclock_defer,
 	.watch = watch,
 	.unwatch = unwatch,
 	.event = event,
@@ -454,30 +316,4 @@ void *fakehost_ram(struct fakehost *fh, uint64_t gpa, uint64_t len)
 	void *at = gmem_at(&fh->host.gmem, gpa, len);
 	assert(at);
 	return at;
-}
-
-/* ---- Log ------------------------------------------------------------- */
-
-static int saved_stderr = -1;
-static FILE *captured;
-
-void fakehost_capture_log(void)
-{
-	captured = tmpfile();
-	assert(captured && saved_stderr < 0);
-	saved_stderr = dup(STDERR_FILENO);
-	dup2(fileno(captured), STDERR_FILENO);
-}
-
-unsigned fakehost_end_log(void)
-{
-	dup2(saved_stderr, STDERR_FILENO);
-	close(saved_stderr);
-	saved_stderr = -1;
-	unsigned lines = 0;
-	rewind(captured);
-	for (int c; (c = getc(captured)) != EOF;)
-		lines += c == '\n';
-	fclose(captured);
-	return lines;
 }

@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
+#include "tests/unit/fakelist.h"
+
 static struct fakeloop *from_host(struct host *host)
 {
 	return (struct fakeloop *)host;
@@ -49,37 +51,19 @@ static uint64_t now_ms(struct host *host)
 
 static void timer_cancel(struct host *host, struct host_timer *timer)
 {
-	struct host_timer **link = &from_host(host)->timers;
-
-	while (*link && *link != timer)
-		link = &(*link)->next;
-	if (*link)
-		*link = timer->next;
-	timer->armed = false;
+	fakelist_unlink_timer(&from_host(host)->timers, timer);
 }
 
 static void timer_arm(struct host *host, struct host_timer *timer, uint64_t delay_ms)
 {
 	struct fakeloop *loop = from_host(host);
 
-	timer_cancel(host, timer);
-	timer->deadline_ms = loop->now_ms + delay_ms;
-	timer->armed = true;
-	timer->next = loop->timers;
-	loop->timers = timer;
+	fakelist_arm_timer(&loop->timers, timer, loop->now_ms + delay_ms);
 }
 
 static void defer(struct host *host, struct host_work *work)
 {
-	struct host_work **link = &from_host(host)->work;
-
-	if (work->queued)
-		return;
-	while (*link)
-		link = &(*link)->next;
-	*link = work;
-	work->next = NULL;
-	work->queued = true;
+	fakelist_add_work(&from_host(host)->work, work);
 }
 
 static int watch(struct host *host, struct host_watch *w, uint32_t events)
