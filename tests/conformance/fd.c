@@ -242,16 +242,8 @@ const struct fd_block fd_odd_blocks[FD_N_ODD_BLOCKS] = {
 	{FAKE_HIGH_GPA + 32 * MIB, 0xFFFFFFFF, 32 * MIB},
 };
 
-uint64_t fd_window(unsigned offset, unsigned size)
-{
-	fg_pcicfg_write(&fg, fg.window_cap + 4, 1, 0);
-	fg_pcicfg_write(&fg, fg.window_cap + 8, 4, offset);
-	fg_pcicfg_write(&fg, fg.window_cap + 12, 4, size);
-	return fg_pcicfg(&fg, fg.window_cap + 16, 4);
-}
-
 void fd_window_write(unsigned offset, unsigned size, uint32_t value)
 {
-	fd_window(offset, size); /* aims; the read does no harm where it is used */
+	fg_window(&fg, 0, offset, size); /* aims; the read does no harm where it is used */
 	fg_pcicfg_write(&fg, fg.window_cap + 16, 4, value);
 }

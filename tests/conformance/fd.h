@@ -86,8 +86,7 @@ struct fd_block {
 #define FD_N_ODD_BLOCKS 9
 extern const struct fd_block fd_odd_blocks[FD_N_ODD_BLOCKS];
 
-/* BAR 0 through the window in configuration space. */
-uint64_t fd_window(unsigned offset, unsigned size);
+/* A write to BAR 0 through the window in configuration space. */
 void fd_window_write(unsigned offset, unsigned size, uint32_t value);
 
 #endif

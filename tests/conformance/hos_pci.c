@@ -73,34 +73,26 @@ static void hos_75(void)
 	fd_end_hostile();
 }
 
-static uint32_t aim(uint32_t bar, uint32_t offset, uint32_t len)
-{
-	fg_pcicfg_write(&fg, fg.window_cap + 4, 1, bar);
-	fg_pcicfg_write(&fg, fg.window_cap + 8, 4, offset);
-	fg_pcicfg_write(&fg, fg.window_cap + 12, 4, len);
-	return fg_pcicfg(&fg, fg.window_cap + 16, 4);
-}
-
 static void hos_76(void)
 {
 	fd_begin_hostile();
-	for (uint32_t bar = 1; bar < 256; bar++) {
-		CU_ASSERT_EQUAL(aim(bar, CC_NUM_QUEUES, 2), 0);
+	for (unsigned bar = 1; bar < 256; bar++) {
+		CU_ASSERT_EQUAL(fg_window(&fg, (uint8_t)bar, CC_NUM_QUEUES, 2), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
 	for (unsigned i = 0; i < HOS_COUNT(hos_76_lens); i++) {
-		CU_ASSERT_EQUAL(aim(0, CC_STATUS, hos_76_lens[i]), 0);
+		CU_ASSERT_EQUAL(fg_window(&fg, 0, CC_STATUS, hos_76_lens[i]), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
 	for (unsigned i = 0; i < HOS_COUNT(hos_76_offsets); i++) {
-		CU_ASSERT_EQUAL(aim(0, hos_76_offsets[i], 4), 0);
+		CU_ASSERT_EQUAL(fg_window(&fg, 0, hos_76_offsets[i], 4), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
 	CU_ASSERT_EQUAL(fg_status(&fg), 0xF);
 	/* At the MSI-X table it works as any other way. */
-	CU_ASSERT_EQUAL(aim(0, fg.msix_table + 16 + 8, 4), 1);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.msix_table + 16 + 8, 4), 1);
 	/* Pieces of the data register, and every alignment of it, do no harm. */
-	aim(0, CC_STATUS, 1);
+	fg_window(&fg, 0, CC_STATUS, 1);
 	for (unsigned i = 1; i < 4; i++)
 		fg_pcicfg_write(&fg, fg.window_cap + 16 + i, 1, 0);
 	fg_pcicfg_write(&fg, fg.window_cap + 18, 2, 0);

@@ -222,21 +222,6 @@ static void *anything(void *arg)
 	return NULL;
 }
 
-static void *host_calls(void *arg)
-{
-	struct balloon_state state;
-	unsigned seed = 77;
-	(void)arg;
-	while (!threads_are_stopping()) {
-		balloon_set_target(fg.dev, (uint64_t)rand_r(&seed) % (128 * MIB));
-		balloon_get_state(fg.dev, &state);
-		balloon_request_stats(fg.dev);
-		balloon_set_stats_interval(fg.dev, (uint64_t)rand_r(&seed) % 3);
-		balloon_hint_start(fg.dev);
-	}
-	return NULL;
-}
-
 static void hos_82(void)
 {
 	pthread_t threads[6];
@@ -247,7 +232,7 @@ static void hos_82(void)
 	for (uintptr_t i = 0; i < 4; i++)
 		threads[i] = threads_start(anything, (void *)(i + 1));
 	threads[4] = threads_start(threads_loop, NULL);
-	threads[5] = threads_start(host_calls, NULL);
+	threads[5] = threads_start(threads_host, NULL);
 	uint64_t end = threads_clock_ms() + threads_soak_ms(2500);
 	while (threads_clock_ms() < end) {
 		fakehost_advance(fg.fh, 10);

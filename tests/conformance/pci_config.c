@@ -167,7 +167,7 @@ static void pci_cfg_02_03(void)
 	fd_window_write(cc + CC_DRV_FEAT_SEL, 4, 1);
 	fd_window_write(cc + CC_DRV_FEAT, 4, 1);
 	fd_window_write(cc + CC_STATUS, 1, 0xB);
-	CU_ASSERT_EQUAL(fd_window(cc + CC_STATUS, 1), 0xB);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, cc + CC_STATUS, 1), 0xB);
 	fd_window_write(cc + CC_Q_SELECT, 2, 0);
 	fd_window_write(cc + CC_Q_SIZE, 2, 64);
 	fd_window_write(cc + CC_Q_DESC, 4, (uint32_t)fg.q[0].desc);
@@ -179,15 +179,15 @@ static void pci_cfg_02_03(void)
 	fd_window_write(fg.notify, 2, 0);
 	CU_ASSERT_EQUAL(fg_used_idx(&fg, INFLATE), 1);
 	CU_ASSERT_TRUE(fakehost_was_discarded(fg.fh, FG_PAGES + 3 * 4096));
-	CU_ASSERT_EQUAL(fd_window(fg.isr, 1), 1);
-	CU_ASSERT_EQUAL(fd_window(fg.isr, 1), 0);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.isr, 1), 1);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.isr, 1), 0);
 	/* The same fields both ways. */
 	fg_pcicfg_write(&fg, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
 	for (unsigned offset = 0; offset < CC_LEN; offset += 2) {
-		CU_ASSERT_EQUAL(fd_window(cc + offset, 2), fg_cc(&fg, offset, 2));
-		CU_ASSERT_EQUAL(fd_window(cc + offset + 1, 1), fg_cc(&fg, offset + 1, 1));
+		CU_ASSERT_EQUAL(fg_window(&fg, 0, cc + offset, 2), fg_cc(&fg, offset, 2));
+		CU_ASSERT_EQUAL(fg_window(&fg, 0, cc + offset + 1, 1), fg_cc(&fg, offset + 1, 1));
 		if (offset % 4 == 0)
-			CU_ASSERT_EQUAL(fd_window(cc + offset, 4), fg_cc(&fg, offset, 4));
+			CU_ASSERT_EQUAL(fg_window(&fg, 0, cc + offset, 4), fg_cc(&fg, offset, 4));
 	}
 	fd_end();
 }

@@ -92,11 +92,11 @@ static void pci_cc_06(void)
 	fd_begin();
 	for (unsigned way = 0; way < 2; way++) {
 		unsigned num_pages = fg.device + DC_NUM_PAGES;
-		uint64_t value = way ? fd_window(num_pages, 4) : fg_bar(&fg, num_pages, 4);
+		uint64_t value = way ? fg_window(&fg, 0, num_pages, 4) : fg_bar(&fg, num_pages, 4);
 		uint64_t generation = fg_cc(&fg, CC_GENERATION, 1);
 		for (uint64_t i = 0; i < 256; i++)
 			balloon_set_target(fg.dev, (i + 1 + 300 * way) * 4096);
-		CU_ASSERT_NOT_EQUAL(way ? fd_window(num_pages, 4) : fg_bar(&fg, num_pages, 4), value);
+		CU_ASSERT_NOT_EQUAL(way ? fg_window(&fg, 0, num_pages, 4) : fg_bar(&fg, num_pages, 4), value);
 		CU_ASSERT_NOT_EQUAL(fg_cc(&fg, CC_GENERATION, 1), generation);
 		/* Nothing changed: it stands still. */
 		generation = fg_cc(&fg, CC_GENERATION, 1);

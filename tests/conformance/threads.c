@@ -56,6 +56,21 @@ void *threads_loop(void *arg)
 	return NULL;
 }
 
+void *threads_host(void *arg)
+{
+	struct balloon_state state;
+	unsigned seed = 7;
+	(void)arg;
+	while (!threads_are_stopping()) {
+		balloon_set_target(fg.dev, (uint64_t)rand_r(&seed) % (128 * MIB));
+		balloon_get_state(fg.dev, &state);
+		balloon_request_stats(fg.dev);
+		balloon_set_stats_interval(fg.dev, (uint64_t)rand_r(&seed) % 3);
+		balloon_hint_start(fg.dev);
+	}
+	return NULL;
+}
+
 uint64_t threads_clock_ms(void)
 {
 	struct timespec t;

@@ -33,6 +33,9 @@ void threads_stop(pthread_t *threads, unsigned n);
 /* A thread's function: the event loop of fg's host, deferred work until told to stop. */
 void *threads_loop(void *arg);
 
+/* Another: what a host asks of the balloon, over and over until told to stop. */
+void *threads_host(void *arg);
+
 uint64_t threads_clock_ms(void);
 
 /*

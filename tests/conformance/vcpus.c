@@ -85,21 +85,6 @@ static void *reconfigure(void *arg)
 	return NULL;
 }
 
-static void *ask(void *arg)
-{
-	struct balloon_state state;
-	unsigned seed = 7;
-	(void)arg;
-	while (!threads_are_stopping()) {
-		balloon_set_target(fg.dev, (uint64_t)rand_r(&seed) % (128 * MIB));
-		balloon_get_state(fg.dev, &state);
-		balloon_request_stats(fg.dev);
-		balloon_set_stats_interval(fg.dev, (uint64_t)rand_r(&seed) % 3);
-		balloon_hint_start(fg.dev);
-	}
-	return NULL;
-}
-
 /* A device that works again; no vCPU is left to hinder it. */
 static void serves_a_new_driver(void)
 {
@@ -113,7 +98,7 @@ static void serves_a_new_driver(void)
 
 static void hos_14_19_82(void)
 {
-	void *(*const roles[])(void *) = {notify, notify, notify, reset_queues, reconfigure, ask, threads_loop};
+	void *(*const roles[])(void *) = {notify, notify, notify, reset_queues, reconfigure, threads_host, threads_loop};
 	enum { N = sizeof roles / sizeof roles[0] };
 	pthread_t threads[N];
 	fd_init(FEATURES);

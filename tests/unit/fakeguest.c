@@ -70,6 +70,14 @@ void fg_pcicfg_write(struct fakeguest *fg, unsigned offset, unsigned size, uint3
 	fakehost_write(fg->fh, IO_MMIO, FG_ECAM_BASE + (FG_SLOT << 15) + offset, size, value);
 }
 
+uint32_t fg_window(struct fakeguest *fg, uint8_t bar, uint32_t offset, uint32_t len)
+{
+	fg_pcicfg_write(fg, fg->window_cap + 4, 1, bar);
+	fg_pcicfg_write(fg, fg->window_cap + 8, 4, offset);
+	fg_pcicfg_write(fg, fg->window_cap + 12, 4, len);
+	return fg_pcicfg(fg, fg->window_cap + 16, 4);
+}
+
 static void take_virtio_cap(struct fakeguest *fg, unsigned at)
 {
 	uint32_t offset = fg_pcicfg(fg, at + 8, 4), len = fg_pcicfg(fg, at + 12, 4);

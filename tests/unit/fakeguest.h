@@ -101,6 +101,8 @@ unsigned fg_destroy(struct fakeguest *fg);
 
 uint32_t fg_pcicfg(struct fakeguest *fg, unsigned offset, unsigned size);
 void fg_pcicfg_write(struct fakeguest *fg, unsigned offset, unsigned size, uint32_t value);
+/* Aims the window in configuration space and reads through it. */
+uint32_t fg_window(struct fakeguest *fg, uint8_t bar, uint32_t offset, uint32_t len);
 /* Finds BAR and capabilities, switches memory decoding and bus mastering on. */
 void fg_probe(struct fakeguest *fg);
 /* Programs every vector v with data v and no mask, and switches MSI-X on. */

@@ -78,13 +78,4 @@
 	X(top)
 /* clang-format on */
 
-#define DECLARE(name) extern const struct test_suite name##_suite;
-SUITES(DECLARE)
-
-#define ROW(name) &name##_suite,
-static const struct test_suite *const suites[] = {SUITES(ROW) NULL};
-
-int main(int argc, char **argv)
-{
-	return run_suites(suites, argc, argv);
-}
+RUNNER_MAIN(SUITES)

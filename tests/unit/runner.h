@@ -11,4 +11,15 @@
  */
 int run_suites(const struct test_suite *const *suites, int argc, char **argv);
 
+/* main() of a program whose suites are SUITES, a macro that gives each of their names to the macro that it is given. */
+#define RUNNER_DECLARE(name) extern const struct test_suite name##_suite;
+#define RUNNER_ROW(name) &name##_suite,
+#define RUNNER_MAIN(SUITES)                                                         \
+	SUITES(RUNNER_DECLARE)                                                      \
+	static const struct test_suite *const suites[] = {SUITES(RUNNER_ROW) NULL}; \
+	int main(int argc, char **argv)                                             \
+	{                                                                           \
+		return run_suites(suites, argc, argv);                              \
+	}
+
 #endif

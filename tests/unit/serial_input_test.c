@@ -7,6 +7,17 @@
 #include "tests/unit/serial_fixture.h"
 #include "tests/unit/suite.h"
 
+/* What the guest reads until nothing comes; how much. */
+static size_t receive_all(char *got, size_t size)
+{
+	size_t len = 0;
+	for (size_t n = 1; n > 0; len += n) {
+		n = st_receive(got + len, size - len);
+		fakeloop_run(&st.loop);
+	}
+	return len;
+}
+
 static void input_waits_for_the_guest_to_be_ready(void)
 {
 	char text[64];
@@ -129,12 +140,7 @@ static void input_beyond_the_buffer_stays_in_the_pipe(void)
 	CU_ASSERT_EQUAL(st.loop.turns, turns); /* no spinning on a full buffer */
 	st_out(IIR, 1);
 	st_out(MCR, 3);
-	size_t len = 0;
-	for (size_t n = 1; n > 0; len += n) {
-		n = st_receive(got + len, sizeof got - len);
-		fakeloop_run(&st.loop);
-	}
-	CU_ASSERT_EQUAL(len, sizeof sent);
+	CU_ASSERT_EQUAL(receive_all(got, sizeof got), sizeof sent);
 	CU_ASSERT_EQUAL(memcmp(got, sent, sizeof sent), 0);
 	st_end();
 }
@@ -209,12 +215,7 @@ static void input_comes_from_a_file_too(void)
 	fakeloop_run(&st.loop);
 	st_out(IIR, 1);
 	st_out(MCR, 3);
-	size_t len = 0;
-	for (size_t n = 1; n > 0; len += n) {
-		n = st_receive(got + len, sizeof got - len);
-		fakeloop_run(&st.loop);
-	}
-	CU_ASSERT_EQUAL(len, sizeof sent);
+	CU_ASSERT_EQUAL(receive_all(got, sizeof got), sizeof sent);
 	device_destroy(st.dev);
 	close(fd);
 }

@@ -311,25 +311,17 @@ static void test_intx(void)
 	end();
 }
 
-static uint32_t window(uint8_t bar, uint32_t offset, uint32_t len)
-{
-	fg_pcicfg_write(&fg, fg.window_cap + 4, 1, bar);
-	fg_pcicfg_write(&fg, fg.window_cap + 8, 4, offset);
-	fg_pcicfg_write(&fg, fg.window_cap + 12, 4, len);
-	return fg_pcicfg(&fg, fg.window_cap + 16, 4);
-}
-
 static void test_window(void)
 {
 	begin();
-	CU_ASSERT_EQUAL(window(0, fg.common + CC_NUM_QUEUES, 2), 2);
-	window(0, fg.device + 4, 4);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.common + CC_NUM_QUEUES, 2), 2);
+	fg_window(&fg, 0, fg.device + 4, 4);
 	fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0xA1B2C3D4);
 	CU_ASSERT_EQUAL(fg_dc(&fg, 4), 0xA1B2C3D4);
-	CU_ASSERT_EQUAL(window(0, fg.device + 4, 1), 0xD4);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.device + 4, 1), 0xD4);
 	/* Whether the BAR is decoded does not matter. */
 	fg_pcicfg_write(&fg, 4, 2, 0);
-	CU_ASSERT_EQUAL(window(0, fg.device + 6, 2), 0xA1B2);
+	CU_ASSERT_EQUAL(fg_window(&fg, 0, fg.device + 6, 2), 0xA1B2);
 	fg_pcicfg_write(&fg, 4, 2, 6);
 	const struct {
 		uint8_t bar;
@@ -337,7 +329,7 @@ static void test_window(void)
 	} bad[] = {{1, 0x104, 4},	   {6, 0x104, 4}, {255, 0x104, 4}, {0, 0x104, 0},  {0, 0x104, 3},     {0, 0x104, 8},
 		   {0, 0x104, 0xFFFFFFFF}, {0, 0x105, 2}, {0, 0x102, 4},   {0, 0x2000, 4}, {0, 0xFFFFFFFC, 4}};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		CU_ASSERT_EQUAL(window(bad[i].bar, bad[i].offset, bad[i].len), 0);
+		CU_ASSERT_EQUAL(fg_window(&fg, bad[i].bar, bad[i].offset, bad[i].len), 0);
 		fg_pcicfg_write(&fg, fg.window_cap + 16, 4, 0);
 	}
 	CU_ASSERT_EQUAL(fg_dc(&fg, 4), 0xA1B2C3D4);
