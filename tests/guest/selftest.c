@@ -155,8 +155,8 @@ static void test_report(struct balloon *b, const struct options *options, size_t
 		zeroed = pages_check_zero(reported.pfns, reported.n, SEED_BEFORE, options->may_keep, "after reporting");
 	pages_check(unreported.pfns, unreported.n, SEED_BEFORE, "not reported");
 	pages_check(kept.pfns, kept.n, SEED_KEPT, "beside a reported page");
-	say("reported %lu ranges of %lu KiB, %lu %s each; %lu came back zeroed, %lu as they were", n_ranges, pages * PAGE_LEN / 1024,
-	    n_ranges ? took / n_ranges : 0, clock_unit(), zeroed, reported.n - zeroed);
+	say("reported %lu %sranges of %lu KiB, %lu %s each; %lu pages came back zeroed, %lu as they were", n_ranges, b->has_poison ? "poisoned " : "",
+	    pages * PAGE_LEN / 1024, n_ranges ? took / n_ranges : 0, clock_unit(), zeroed, reported.n - zeroed);
 }
 
 /* A reset gives everything back: pages that were in the balloon are plain RAM again. */
