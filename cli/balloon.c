@@ -218,10 +218,11 @@ static int look(struct wait *wait, struct vm_state *state, bool *is_over)
 
 static int wait_for(const struct request *request, struct vm_state *state, uint64_t to)
 {
-	struct wait wait = {.request = request, .begin_ms = client_now_ms(), .oom_deflations = state->oom_deflations, .is_drawn = isatty(STDERR_FILENO)};
+	struct wait wait = {.request = request, .begin_ms = client_now_ms(), .oom_deflations = state->oom_deflations};
 	bool is_over = false;
 	int status = COMMAND_OK;
 
+	wait.is_drawn = isatty(STDERR_FILENO) && state->actual_bytes != to; /* a way of no length makes no bar */
 	wait.line_ms = wait.begin_ms;
 	progress_init(&wait.progress, state->actual_bytes, to, wait.begin_ms);
 	for (unsigned pause_ms = FIRST_POLL_MS; status == COMMAND_OK; pause_ms = pause_ms < POLL_MS ? 2 * pause_ms : POLL_MS) {

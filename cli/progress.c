@@ -96,10 +96,14 @@ static size_t cells_done(const struct progress *progress, size_t cells)
 
 const char *progress_text(const struct progress *progress, char buf[PROGRESS_LINE_MAX])
 {
-	char done[CLIENT_SIZE_MAX], to[CLIENT_SIZE_MAX], rate[CLIENT_SIZE_MAX], left[32];
+	char done[CLIENT_SIZE_MAX], all[CLIENT_SIZE_MAX], rate[CLIENT_SIZE_MAX], left[32];
+	uint64_t bytes = progress->samples[slot_of(progress, 0)].bytes;
+	bool shrinks = progress->from > progress->to;
+	uint64_t done_bytes = shrinks ? progress->from - (bytes < progress->from ? bytes : progress->from) : bytes;
 
-	snprintf(buf, PROGRESS_LINE_MAX, "%s of %s, %s/s%s", client_size(done, progress->samples[slot_of(progress, 0)].bytes), client_size(to, progress->to),
-		 client_size(rate, progress_rate(progress)), time_left(progress, left, sizeof left));
+	snprintf(buf, PROGRESS_LINE_MAX, "%s%s of %s, %s/s%s", shrinks ? "returned " : "", client_size(done, done_bytes),
+		 client_size(all, shrinks ? progress->from - progress->to : progress->to), client_size(rate, progress_rate(progress)),
+		 time_left(progress, left, sizeof left));
 	return buf;
 }
 

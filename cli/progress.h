@@ -36,7 +36,7 @@ uint64_t progress_left_s(const struct progress *progress);
 /* Milliseconds since it last came nearer. */
 int64_t progress_idle_ms(const struct progress *progress, int64_t now_ms);
 
-/* "310M of 512M, 1.2G/s, 3 s left". Returns buf. */
+/* "310M of 512M, 1.2G/s, 3 s left" of what grows; of what shrinks, "returned 202M of 512M, ...". Returns buf. */
 #define PROGRESS_LINE_MAX 256
 const char *progress_text(const struct progress *progress, char buf[PROGRESS_LINE_MAX]);
 

@@ -1,6 +1,7 @@
 """`top`, and what else is drawn on a terminal."""
 
 import os
+import re
 import signal
 import time
 
@@ -137,9 +138,15 @@ def wait_draws_a_bar(context):
         expect("[####" in screen and "] 254" in screen and "of 255M" in screen, screen)
         expect("web-1: the guest is out of puff" in screen and "status=4" in screen, screen)
         keep(context, screen)
+    with Terminal(context, "balloon", "web-1", "1M", "--wait") as terminal:
+        screen = terminal.wait("status=0")
+        expect(re.search(r"\[#{8,}\] returned ([\d.]+M) of \1, ", screen), screen)
     with Terminal(context, "balloon", "web-1", "0", "--wait", columns=40) as terminal:
         screen = terminal.wait("status=0")
-        expect("########] 0 of 0" in screen or "0 of 0, " in screen, screen)
+        expect("returned 1M of 1M" in screen, screen)
+    with Terminal(context, "balloon", "web-1", "0", "--wait") as terminal:
+        screen = terminal.wait("status=0")
+        expect("has 0 of 256M" in screen and " of 0" not in screen and "[" not in screen, screen)
 
 
 CASES = [

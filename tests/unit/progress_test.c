@@ -28,7 +28,12 @@ static void deflating(void)
 	progress_init(&progress, 100 * MIB, 0, 0);
 	progress_add(&progress, 50 * MIB, 500);
 	CU_ASSERT_EQUAL(progress_rate(&progress), 100 * MIB);
-	CU_ASSERT_STRING_EQUAL(progress_text(&progress, buf), "50M of 0, 100M/s, 1 s left");
+	CU_ASSERT_STRING_EQUAL(progress_text(&progress, buf), "returned 50M of 100M, 100M/s, 1 s left");
+	progress_add(&progress, 0, 1000);
+	CU_ASSERT_STRING_EQUAL(progress_text(&progress, buf), "returned 100M of 100M, 100M/s, 0 s left");
+	progress_init(&progress, 100 * MIB, 60 * MIB, 0);
+	progress_add(&progress, 110 * MIB, 500); /* the other way */
+	CU_ASSERT_STRING_EQUAL(progress_text(&progress, buf), "returned 0 of 40M, 0/s");
 }
 
 /* Only the last samples count for the speed. */
@@ -72,8 +77,8 @@ static void lines_fit(void)
 	CU_ASSERT_STRING_EQUAL(progress_line(&progress, 20, buf), "50M of 100M");
 	for (size_t columns = 0; columns < 250; columns++)
 		CU_ASSERT(strlen(progress_line(&progress, columns, buf)) <= columns);
-	progress_init(&progress, 0, 0, 0); /* there already */
-	CU_ASSERT_STRING_EQUAL(progress_line(&progress, 32, buf), "[########] 0 of 0, 0/s, 0 s left");
+	progress_init(&progress, MIB, MIB, 0); /* there already */
+	CU_ASSERT_STRING_EQUAL(progress_line(&progress, 34, buf), "[########] 1M of 1M, 0/s, 0 s left");
 }
 
 static const struct test_case cases[] = {
