@@ -73,7 +73,7 @@ class LimitedVm(Vm):
 def manual_limits(context):
     """A VM with no more descriptors than the page says, and all the clients that are let in."""
     text = mdoc.read(PAGE)
-    base = int(re.search(r"ulimit -n .*\n(\d+), one for each vCPU, and one for each QMP client, of which there are 64 at", text)[1])
+    base = int(re.search(r"ulimit -n ,\n.*\n\.Pc\n(\d+), one for each vCPU, and one for each QMP client, of which there are 64 at", text)[1])
     LimitedVm.n_files = base + 2 + CLIENTS
     vm = context.add(LimitedVm(context.binary, context.folder, ["--memory", "64M", "--cpus", "2", *USUAL.split()], "web-1"))
     vm.wait("^ready: ")
