@@ -180,7 +180,7 @@ void doctor_hugetlb(struct doctor_host *host, struct doctor_finding *finding)
 	if (!*pools)
 		doctor_fault(finding, DOCTOR_DEGRADED, cost, "run a kernel with CONFIG_HUGETLBFS on this host");
 	else if (n_free == 0)
-		doctor_fault(finding, DOCTOR_DEGRADED, cost, "sysctl vm.nr_hugepages=N, N being the RAM of such VMs by 2 MiB");
+		doctor_fault(finding, DOCTOR_DEGRADED, cost, "sysctl vm.nr_hugepages=N, N being the RAM of such VMs divided by 2 MiB");
 }
 
 /* ---- Overcommit ------------------------------------------------------ */

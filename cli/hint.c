@@ -86,15 +86,27 @@ static bool show_text(const struct request *request, const struct run *run)
 {
 	char hinted[CLIENT_SIZE_MAX], discarded[CLIENT_SIZE_MAX], written[CLIENT_SIZE_MAX], failed[CLIENT_SIZE_MAX];
 
-	printf("%s: %s came back to the host: of %s that the guest called free it had written %s since", request->name, client_size(discarded, run->discarded),
-	       client_size(hinted, run->hinted), client_size(written, run->written));
+	printf("%s: %s came back to the host, of %s that the guest called free", request->name, client_size(discarded, run->discarded),
+	       client_size(hinted, run->hinted));
+	if (run->written > 0)
+		printf("; it had written %s since", client_size(written, run->written));
 	if (run->failed > 0)
-		printf(", and the host could not take %s", client_size(failed, run->failed));
-	printf("\n%s: %" PRIu64 " ms; its vCPUs were held %" PRIu64 " times, for %" PRIu64 " us at most\n", request->name, run->duration_ms, run->holds,
-	       run->longest_hold_us);
-	if (strcmp(run->phase, "done") != 0)
-		printf("%s: the run did not come to its end: %s\n", request->name, run->phase);
+		printf("; the host could not take %s", client_size(failed, run->failed));
+	printf("\n%s: the run took %" PRIu64 " ms; the vCPUs were held %" PRIu64 " time%s, for %" PRIu64 " us at most\n", request->name, run->duration_ms,
+	       run->holds, run->holds == 1 ? "" : "s", run->longest_hold_us);
 	return client_flush();
+}
+
+/* Why a run ended before all free pages were named. */
+static void complain_of_end(const struct request *request, const struct run *run)
+{
+	const char *reason = run->phase;
+
+	if (strcmp(reason, "timed-out") == 0)
+		reason = "the guest fell silent";
+	else if (strcmp(reason, "aborted") == 0)
+		reason = "the guest's driver went away";
+	log_line(LOG_LEVEL_ERROR, request->name, "the run did not come to its end: %s", reason);
 }
 
 static bool show_json(const struct request *request, const struct run *run)
@@ -132,7 +144,10 @@ static int serve(const struct client_vm *vm, void *opaque)
 		return status;
 	if (!(request->json ? show_json : show_text)(request, &run))
 		return COMMAND_FAILED;
-	return status == COMMAND_OK && strcmp(run.phase, "done") != 0 ? COMMAND_FAILED : status;
+	if (status != COMMAND_OK || strcmp(run.phase, "done") == 0)
+		return status;
+	complain_of_end(request, &run);
+	return COMMAND_FAILED;
 }
 
 int cmd_hint(int argc, char **argv)
@@ -148,7 +163,7 @@ int cmd_hint(int argc, char **argv)
 		.about = "Has the guest of the VM NAME name its free pages once, gives their memory back\n"
 			 "to the host, and says how much that was. What the guest has written meanwhile is\n"
 			 "left alone. The VM's balloon needs free_page_hinting=on.\n"
-			 "Exit status 4: the guest took longer.\n",
+			 "Exit status 1: the run ended early; 4: the guest took longer.\n",
 		.options = options,
 	};
 

@@ -139,7 +139,7 @@ def hint_gives_memory_back(context):
     vm = boot(context, "web-1", "256M", "size=0,free_page_hinting=on", "mode=hint touch_mb=160")
     vm.wait("^ready: hints at 40960 pages")
     result = run(context, "hint", "web-1")
-    expect("came back to the host: of 160M that the guest called free" in result.out and "vCPUs were held" in result.out, f"{result}")
+    expect("came back to the host, of 160M that the guest called free" in result.out and "vCPUs were held" in result.out, f"{result}")
     vm.wait("^ready again after hint run 2")
     answer = run(context, "hint", "web-1", "--json").jsons()[0]
     expect(answer["phase"] == "done" and answer["runs"] == 2 and answer["hinted"] == 160 * MIB and answer["discarded"] >= 64 * MIB, f"{answer}")
@@ -149,6 +149,14 @@ def hint_of_a_vm_that_has_none(context):
     live_vm(context)
     result = run(context, "hint", "web-1", status=1)
     expect(result.err.startswith("vmm-balloon: error: web-1: ") and result.err.count("\n") == 1, f"{result}")
+
+
+def hint_that_the_guest_ignores(context):
+    """mode=follow accepts hinting and hints at nothing."""
+    live_vm(context, balloon="size=0,free_page_hinting=on,stall_timeout=1")
+    result = run(context, "hint", "web-1", status=1)
+    expect("0 came back to the host, of 0 that" in result.out and "since" not in result.out, f"{result}")
+    expect("web-1: the run did not come to its end: the guest fell silent" in result.err, f"{result}")
 
 
 def events_are_lines(context):
@@ -188,6 +196,7 @@ CASES = [
     stats_are_fresh,
     hint_gives_memory_back,
     hint_of_a_vm_that_has_none,
+    hint_that_the_guest_ignores,
     events_are_lines,
     stop_waits_for_the_end,
 ]
