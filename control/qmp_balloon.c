@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/virtio_balloon.h>
 #include <string.h>
 
 #include "control/qmp_balloon_state.h"
@@ -64,13 +65,23 @@ static void run_request_stats(struct qmp_call *call)
 
 /* ---- Free page hinting ----------------------------------------------- */
 
+static bool offers_hinting(struct device *balloon)
+{
+	struct balloon_state state;
+
+	balloon_get_state(balloon, &state);
+	return state.offered_features >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1;
+}
+
 static void run_hint(struct qmp_call *call)
 {
 	if (!has_balloon(call))
 		return;
 	int ret = balloon_hint_start(call->machine->balloon);
 	char text[128];
-	if (ret == -ENOTSUP)
+	if (ret == -ENOTSUP && !offers_hinting(call->machine->balloon))
+		qmp_fail(call, QMP_GENERIC_ERROR, "The balloon does not offer free page hinting: its free_page_hinting is off");
+	else if (ret == -ENOTSUP)
 		qmp_fail(call, QMP_GENERIC_ERROR, "The guest has no driver that hints at free pages");
 	else if (ret == -EBUSY)
 		qmp_fail(call, QMP_GENERIC_ERROR, "A free page hinting run is on already");

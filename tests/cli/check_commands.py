@@ -148,7 +148,7 @@ def hint_gives_memory_back(context):
 def hint_of_a_vm_that_has_none(context):
     live_vm(context)
     result = run(context, "hint", "web-1", status=1)
-    expect(result.err.startswith("vmm-balloon: error: web-1: ") and result.err.count("\n") == 1, f"{result}")
+    expect(result.err.startswith("vmm-balloon: error: web-1: ") and "free_page_hinting is off" in result.err and result.err.count("\n") == 1, f"{result}")
 
 
 def hint_that_the_guest_ignores(context):
