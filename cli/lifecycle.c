@@ -59,6 +59,7 @@ void lifecycle_signal(void *opaque, int signo)
 
 void lifecycle_quit_key(void *opaque)
 {
+	log_line(LOG_LEVEL_INFO, NULL, "Ctrl-A x: the VM ends without the guest");
 	end(opaque, COMMAND_OK, QMP_CAUSE_HOST_UI);
 }
 

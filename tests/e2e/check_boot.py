@@ -257,6 +257,7 @@ class Terminal(Scenario):
         self.vm.console.write("\x01x")
         status = self.vm.wait_exit()
         assert status == 0, f"ended with {status}"
+        assert "Ctrl-A x: the VM ends" in self.vm.stderr_text(), f"does not say that it ends: {self.vm.stderr_text()}"
 
     @check
     def terminal_is_as_it_was(self):
