@@ -194,6 +194,9 @@ static int serve_qmp(struct run *run, struct fail *why)
 	int ret = runtime_dir_listen(&run->runtime, run->config->qmp, why);
 	if (ret < 0)
 		return ret;
+	if (run->config->user) /* root's own list does not have it */
+		log_line(LOG_LEVEL_INFO, NULL, "user %s runs this VM and has it in its list; root reaches it by --qmp %s", run->config->user,
+			 run->runtime.socket_path);
 	ret = qmp_server_create(vm_host(run->vm), &run->machine, run->runtime.listen_fd, &run->qmp);
 	return ret < 0 ? fail(why, -ret, "cannot serve QMP on %s", run->runtime.socket_path) : 0;
 }

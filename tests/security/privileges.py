@@ -63,6 +63,7 @@ def another_user(binary, folder):
     runtime = f"/tmp/vmm-balloon-{UID}"
     with follow(binary, folder, "--user", str(UID)) as vm:
         socket_path = os.path.join(runtime, "vm.sock")
+        vm.wait_for(f"root reaches it by --qmp {socket_path}")
         vm.wait_for("guest: ready")
         fields = vm.threads()["vcpu0"]
         expect(set(fields["Uid"].split()) == set(fields["Gid"].split()) == {str(UID)}, f"Uid {fields['Uid']} Gid {fields['Gid']}")
