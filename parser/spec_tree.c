@@ -10,11 +10,6 @@
 #include "parser/spec_marks.h"
 #include "parser/spec_tree_errors.h"
 
-/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
-#endif
-
 /* A map or a list that is not closed yet. */
 struct open_node {
 	struct spec_node *node;
@@ -89,6 +84,11 @@ static struct diag_span event_span(const struct builder *b, const yaml_event_t *
 	return (struct diag_span){b->tree->source, begin, end > begin ? end : begin};
 }
 
+/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 /* Nodes never move: their number is bounded by the text, two bytes each ("a,") and a few for the root and empty values. */
 static int allocate_nodes(struct builder *b)
 {
@@ -98,6 +98,7 @@ static int allocate_nodes(struct builder *b)
 	b->tree->nodes = calloc(b->capacity, sizeof *b->tree->nodes);
 	return b->tree->nodes ? 0 : -ENOMEM;
 }
+#pragma GCC diagnostic pop
 
 /* Hangs the node into the map or list that is open. */
 static void attach(struct builder *b, struct spec_node *node)
@@ -151,6 +152,11 @@ static bool is_null(const char *text, size_t len)
 	return false;
 }
 
+/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 /* Points the node at its text in the source where it stands there, else copies it. */
 static int set_text(const struct builder *b, struct spec_node *node, const char *text, size_t len)
 {
@@ -169,6 +175,7 @@ static int set_text(const struct builder *b, struct spec_node *node, const char 
 	node->owns_text = true;
 	return 0;
 }
+#pragma GCC diagnostic pop
 
 static int on_scalar(struct builder *b, const yaml_event_t *event)
 {

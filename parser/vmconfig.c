@@ -9,11 +9,6 @@
 #include "parser/loader.h"
 #include "parser/value.h"
 
-/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
-#endif
-
 struct assign loader_section(struct loader *loader, enum section_index section, bool is_flag)
 {
 	return (struct assign){
@@ -71,6 +66,11 @@ static void loader_finish(struct loader *loader)
 	free(loader->spec_dir);
 }
 
+/* The analyzer of gcc 12 takes what only the caller's struct points to for lost. */
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 /* "/specs/web-1.yaml" gives "web-1". */
 static int set_default_name(struct vm_config *config, const char *spec_path)
 {
@@ -84,6 +84,7 @@ static int set_default_name(struct vm_config *config, const char *spec_path)
 	config->name = strdup(name);
 	return config->name ? 0 : -ENOMEM;
 }
+#pragma GCC diagnostic pop
 
 /* Checks only what was read as it was meant: a spec that is not YAML says nothing. */
 static int load(struct loader *loader)

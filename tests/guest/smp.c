@@ -34,6 +34,7 @@ void ap_main(unsigned cpu)
 unsigned smp_start(void (*run)(unsigned cpu))
 {
 	ap_run = run;
+	/* cppcheck-suppress comparePointers ; two labels of one piece of code, in boot.S */
 	memcpy((void *)AP_GPA, ap_begin, (size_t)(ap_end - ap_begin));
 	mmio_write32(APIC_SPURIOUS, APIC_ENABLE);
 	mmio_write32(APIC_COMMAND, COMMAND_INIT);
