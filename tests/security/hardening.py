@@ -32,7 +32,7 @@ def control_flow_enforced(binary, _folder):
     there only where the C library's start-up code has it, which Debian's has not.
     """
     refuse_instrumented(binary)
-    symbols = re.findall(r"^ *\d+: ([0-9a-f]+) +\d+ FUNC +GLOBAL +\w+ +\d+ (\w+)", ask("readelf", "--symbols", binary), re.M)
+    symbols = re.findall(r"^ *\d+: ([0-9a-f]+) +\d+ FUNC +GLOBAL +\w+ +\d+ (\w+)", ask("readelf", "--symbols", "--process-links", binary), re.M)
     landings = set(re.findall(r"^ +([0-9a-f]+):\tendbr64", ask("objdump", "--disassemble", "--no-show-raw-insn", binary), re.M))
     bare = sorted({name for address, name in symbols if address.lstrip("0") not in landings} - {"_start", "_init", "_fini"})
     expect(len(symbols) > 300 and not bare, f"of {len(symbols)} functions these do not begin with ENDBR64: {bare}")
