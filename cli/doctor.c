@@ -18,6 +18,8 @@ static const struct doctor_row rows[] = {
 	{"prefault", doctor_populate},
 	{"memfd", doctor_memfd},
 	{"THP", doctor_thp},
+	{"THP defrag", doctor_thp_defrag},
+	{"khugepaged", doctor_khugepaged},
 	{"THP of memfd", doctor_shmem_thp},
 	{"hugetlb", doctor_hugetlb},
 	{"overcommit", doctor_overcommit},

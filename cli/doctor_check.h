@@ -47,10 +47,14 @@ struct doctor_row {
 doctor_check doctor_kvm_device, doctor_kvm_kernels, doctor_kvm_dirty_log, doctor_kvm_guest;
 
 /* cli/doctor_memory.c */
-doctor_check doctor_process_madvise, doctor_pagemap_scan, doctor_populate, doctor_memfd, doctor_thp, doctor_shmem_thp, doctor_hugetlb, doctor_overcommit;
+doctor_check doctor_process_madvise, doctor_pagemap_scan, doctor_populate, doctor_memfd, doctor_thp, doctor_thp_defrag, doctor_khugepaged, doctor_shmem_thp,
+	doctor_hugetlb, doctor_overcommit;
 
 /* cli/doctor_host.c */
-doctor_check doctor_runtime_dir, doctor_landlock, doctor_seccomp, doctor_cgroup, doctor_pressure;
+doctor_check doctor_runtime_dir, doctor_landlock, doctor_seccomp, doctor_pressure;
+
+/* cli/doctor_cgroup.c */
+doctor_check doctor_cgroup;
 
 /* cli/doctor_limits.c */
 doctor_check doctor_address_space, doctor_data, doctor_file_size, doctor_open_files, doctor_processes;

@@ -1,19 +1,11 @@
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/seccomp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/doctor_check.h"
 #include "control/runtime_dir.h"
-
-#define GROUP_PATH_MAX 6144
-#define MIB (UINT64_C(1) << 20)
-
-/* The built-in guest's RAM and the program itself fit. */
-#define SMALLEST_LIMIT (128 * MIB)
 
 /* ---- The runtime folder ---------------------------------------------- */
 
@@ -70,80 +62,7 @@ void doctor_seccomp(struct doctor_host *host, struct doctor_finding *finding)
 		     "run Linux 4.14 or newer with CONFIG_SECCOMP_FILTER on this host, or VMs with --no-sandbox, without protection");
 }
 
-/* ---- Control groups -------------------------------------------------- */
-
-/* Where cgroup v2 is mounted (proc(5), mountinfo: the fifth field, and the type behind " - "). */
-static bool find_cgroup_mount(char *path, size_t size)
-{
-	char line[4096], mount[1024];
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	bool found = false;
-	while (file && !found && fgets(line, sizeof line, file)) {
-		if (strstr(line, " - cgroup2 ") && sscanf(line, "%*s %*s %*s %*s %1023s", mount) == 1)
-			found = snprintf(path, size, "%s", mount) < (int)size;
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
-/* Our own group below the mount, "/" for the top. */
-static bool find_own_cgroup(char *path, size_t size)
-{
-	char line[4096];
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	bool found = false;
-	while (file && !found && fgets(line, sizeof line, file)) {
-		line[strcspn(line, "\n")] = '\0';
-		found = strncmp(line, "0::/", 4) == 0 && snprintf(path, size, "%s", line + 3) < (int)size;
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
-/* The smallest memory.max of the group and of those above it; UINT64_MAX for none, and `where` it is. */
-static uint64_t smallest_memory_max(char *group, const char *mount, char where[GROUP_PATH_MAX])
-{
-	uint64_t smallest = UINT64_MAX;
-	for (char *end = group + strlen(group); end > group; end = strrchr(group, '/')) {
-		char path[GROUP_PATH_MAX], line[64];
-		*end = '\0';
-		snprintf(path, sizeof path, "%s%s/memory.max", mount, group);
-		if (!doctor_read_line(path, line, sizeof line) || strcmp(line, "max") == 0)
-			continue;
-		uint64_t bytes = strtoull(line, NULL, 10);
-		if (bytes < smallest)
-			memcpy(where, path, sizeof path);
-		smallest = bytes < smallest ? bytes : smallest;
-	}
-	return smallest;
-}
-
-void doctor_cgroup(struct doctor_host *host, struct doctor_finding *finding)
-{
-	(void)host;
-	char mount[1024], group[4096], where[GROUP_PATH_MAX] = "", path[GROUP_PATH_MAX], controllers[256] = "";
-	if (!find_cgroup_mount(mount, sizeof mount) || !find_own_cgroup(group, sizeof group)) {
-		doctor_found(finding, "cgroup v2 is not mounted");
-		doctor_fault(finding, DOCTOR_DEGRADED, "a VM's memory cannot be limited from outside", "mount -t cgroup2 none /sys/fs/cgroup");
-		return;
-	}
-	snprintf(path, sizeof path, "%s/cgroup.controllers", mount);
-	if (!doctor_read_line(path, controllers, sizeof controllers) || !strstr(controllers, "memory")) {
-		doctor_found(finding, "%s has no memory controller: another hierarchy has it", mount);
-		doctor_fault(finding, DOCTOR_DEGRADED, "a VM's memory cannot be limited from outside by memory.max, nor its pressure be seen",
-			     "boot this host with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all");
-		return;
-	}
-	uint64_t limit = smallest_memory_max(group, mount, where);
-	if (limit == UINT64_MAX)
-		doctor_found(finding, "v2, no limit on this process's memory");
-	else
-		doctor_found(finding, "v2, %" PRIu64 " MiB for this process and its VM by %s", limit / MIB, where);
-	if (limit < SMALLEST_LIMIT)
-		doctor_fault(finding, DOCTOR_DEGRADED, "a VM that touches more is killed", "echo 1G >%s", where);
-}
+/* ---- Pressure -------------------------------------------------------- */
 
 void doctor_pressure(struct doctor_host *host, struct doctor_finding *finding)
 {

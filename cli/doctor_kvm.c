@@ -26,6 +26,13 @@ static void leave_untried(struct doctor_finding *finding)
 
 /* ---- The device ------------------------------------------------------ */
 
+/* The first namespaces of a kernel have fixed numbers (linux/nsfs.h: USER_NS_INIT_INO, PID_NS_INIT_INO). */
+static bool in_container(void)
+{
+	struct stat user, pid;
+	return (stat("/proc/self/ns/user", &user) == 0 && user.st_ino != 0xEFFFFFFD) || (stat("/proc/self/ns/pid", &pid) == 0 && pid.st_ino != 0xEFFFFFFC);
+}
+
 static void blame_permissions(struct doctor_finding *finding)
 {
 	struct stat st;
@@ -43,7 +50,12 @@ static void blame_permissions(struct doctor_finding *finding)
 static void blame_open(struct doctor_finding *finding, int error)
 {
 	doctor_found(finding, "cannot open " VM_SYSTEM_PATH ": %s", strerror(error));
-	if (error == EACCES)
+	if (in_container() && (error == EACCES || error == EPERM || error == ENOENT))
+		/* Neither modules nor the rights of the host's device are a container's to change. */
+		doctor_fault(finding, DOCTOR_BROKEN, NO_VM,
+			     "pass the device into this container: docker or podman run --device " VM_SYSTEM_PATH
+			     "; without root, as a user of its group on the host and with --group-add keep-groups");
+	else if (error == EACCES)
 		blame_permissions(finding);
 	else
 		doctor_fault(finding, DOCTOR_BROKEN, NO_VM, "%s", vm_system_remedy(error));
