@@ -139,12 +139,19 @@ static size_t columns_of_terminal(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
 }
 
+static void draw(const struct wait *wait)
+{
+	char line[PROGRESS_LINE_MAX];
+
+	fprintf(stderr, "\r%s\033[K", progress_line(&wait->progress, columns_of_terminal(), line));
+}
+
 static void show_progress(struct wait *wait, int64_t now_ms)
 {
 	char line[PROGRESS_LINE_MAX];
 
 	if (wait->is_drawn) {
-		fprintf(stderr, "\r%s\033[K", progress_line(&wait->progress, columns_of_terminal(), line));
+		draw(wait);
 	} else if (now_ms - wait->line_ms >= LINE_MS && progress_idle_ms(&wait->progress, now_ms) < LINE_MS) {
 		fprintf(stderr, "%s: %s\n", wait->request->name, progress_text(&wait->progress, line));
 		wait->line_ms = now_ms;
@@ -179,8 +186,10 @@ static bool explain(struct wait *wait, const struct vm_state *state, int64_t now
 	}
 	if (wait->is_explained || idle_ms < LINE_MS || !(state->stalled || state->suspended || !state->driver_ok || strcmp(state->status, "running") != 0))
 		return true;
-	end_line(wait);
-	fprintf(stderr, "%s: %s\n", wait->request->name, vm_state_reason(state, wait->progress.to, reason));
+	/* Above the bar. */
+	fprintf(stderr, "%s%s: %s\n", wait->is_drawn ? "\r\033[K" : "", wait->request->name, vm_state_reason(state, wait->progress.to, reason));
+	if (wait->is_drawn)
+		draw(wait);
 	wait->is_explained = true;
 	return true;
 }
@@ -211,8 +220,8 @@ static int look(struct wait *wait, struct vm_state *state, bool *is_over)
 	if (request->wait_s == 0 || now_ms - wait->begin_ms < (int64_t)request->wait_s * 1000)
 		return COMMAND_OK;
 	end_line(wait);
-	log_line(LOG_LEVEL_ERROR, request->name, "the balloon is not there after %" PRIu64 " s: %s", request->wait_s,
-		 vm_state_reason(state, wait->progress.to, reason));
+	log_line(LOG_LEVEL_ERROR, request->name, "the balloon is not there after %" PRIu64 " s%s%s", request->wait_s, wait->is_explained ? "" : ": ",
+		 wait->is_explained ? "" : vm_state_reason(state, wait->progress.to, reason));
 	return COMMAND_TIMED_OUT;
 }
 

@@ -57,15 +57,16 @@ __attribute__((format(printf, 3, 4))) static void append(char buf[TOP_LINE_MAX],
 
 const char *top_heading(const struct top_layout *layout, char buf[TOP_LINE_MAX])
 {
-	size_t len = 0;
+	size_t len = 0, seconds = layout->spark_cells * layout->seconds;
 
 	append(buf, &len, "%-*s", (int)layout->name_cells, "NAME");
 	for (unsigned i = 0; i < layout->n_shown; i++)
 		append(buf, &len, " %*s", figures[i].cells, figures[i].title);
+	/* At the right edge, where a VM's line begins to grow. */
 	if (layout->spark_cells >= sizeof "RSS, LAST 40 S")
-		append(buf, &len, " RSS, LAST %zu S", layout->spark_cells * layout->seconds);
+		append(buf, &len, " %*s%zu S", (int)layout->spark_cells - snprintf(NULL, 0, "%zu S", seconds), "RSS, LAST ", seconds);
 	else if (layout->spark_cells > 0)
-		append(buf, &len, " RSS");
+		append(buf, &len, " %*s", (int)layout->spark_cells, "RSS");
 	return buf;
 }
 

@@ -29,6 +29,7 @@ def top_shows_and_moves(context):
         wait_until(lambda: terminal.line("web-1").split()[2:4] == ["160M", "160M"], terminal.screen)
         expect(run(context, "list", "--json").jsons()[0]["balloon-actual"] == 160 << 20, "list says otherwise")
         wait_until(lambda: any(block in terminal.line("web-1") for block in "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"), terminal.screen)
+        expect(len(terminal.line("NAME")) == len(terminal.line("web-1")), f"the heading is not above the line:\n{terminal.screen()}")
         keep(context, terminal.screen())
         terminal.resize(55, 8)
         wait_until(lambda: terminal.line("NAME").endswith("RECLAIM/S") and terminal.line("web-2"), terminal.screen)
@@ -136,7 +137,9 @@ def wait_draws_a_bar(context):
     with Terminal(context, "balloon", "web-1", "255M", "--wait=4") as terminal:
         screen = terminal.wait("status=")
         expect("[####" in screen and "] 254" in screen and "of 255M" in screen, screen)
-        expect("web-1: the guest is out of puff" in screen and "status=4" in screen, screen)
+        expect("\nweb-1: the guest is out of puff" in screen and "status=4" in screen, screen)
+        for once in ("out of puff", "[###"):
+            expect(screen.count(once) == 1, screen)
         keep(context, screen)
     with Terminal(context, "balloon", "web-1", "1M", "--wait") as terminal:
         screen = terminal.wait("status=0")
