@@ -17,10 +17,12 @@ static uint8_t at_power_on[FUZZ_WINDOW_LEN];
 #define PART_LEN (FUZZ_WINDOW_LEN / N_PARTS)
 static uint64_t touched;
 
-/* Calls for each piece of [gpa, gpa + len) as it lies in the window. */
+/* Calls for each piece of [gpa, gpa + len) as it lies in the window. Of the last two it makes variables. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define FOR_EACH_PIECE(gpa, len, offset, n)                                                                           \
 	for (uint64_t offset = (gpa) % FUZZ_WINDOW_LEN, left_ = (len) < FUZZ_WINDOW_LEN ? (len) : FUZZ_WINDOW_LEN, n; \
 	     n = FUZZ_WINDOW_LEN - offset < left_ ? FUZZ_WINDOW_LEN - offset : left_, left_; left_ -= n, offset = 0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static void touch(uint64_t offset, uint64_t len)
 {
