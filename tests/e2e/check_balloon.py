@@ -1,7 +1,13 @@
 """Memory that moves: between the guest and the balloon, and between the host and guest RAM."""
 
+import os
 import re
+import shlex
+import sys
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+import mdoc
 from guest_stats import STATS_OF_6_1, STATS_SINCE_6_12, asked_stats, check_tags, statistics_move
 from memory_moves import compare_measures, keeps_its_data, settled_rss, touch_most
 from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
@@ -145,6 +151,13 @@ class Runtime(Scenario):
     says_nothing_on_stderr = says_nothing_on_stderr
 
 
+def manual_options(command):
+    """What follows the command in the manual page's example."""
+    texts = [text for display in mdoc.displays("vmm-balloon.1") for text, _ in mdoc.commands(display.lines)]
+    (found,) = [text for text in texts if text.startswith(command)]
+    return shlex.split(found[len(command) :].replace("\\\n", ""))
+
+
 class DeflateOnOom(Scenario):
     """Three quarters of RAM in a balloon that the guest may take back when it needs it: examples/lend.yaml."""
 
@@ -206,14 +219,16 @@ class DeflateOnOom(Scenario):
 
 
 class Reporting(Scenario):
-    """Free page reporting: the guest tells what it has freed, nobody asks for anything. The VM is examples/debian.yaml."""
+    """Free page reporting: the guest tells what it has freed, nobody asks for anything. The VM is examples/debian.yaml as vmm-balloon(1) runs it."""
 
     memory = "1G"
     expected_stderr = "another SIGTERM: the VM ends without the guest"
 
     @check
     def boots_to_a_shell(self):
-        self.boot(example="debian.yaml")
+        self.boot(example="debian.yaml", options=manual_options("vmm-balloon run examples/debian.yaml "))
+        self.vm.wait_balloon(512 * MIB)
+        assert {"deflate-on-oom", "free-page-reporting"} <= set(self.vm.state()["negotiated-features"])
         self.vm.set_balloon(0)
 
     @check

@@ -56,7 +56,7 @@ class Vm:
     """What both programs have in common. `folder` gets serial.log, stderr.log, qmp.log and what else there is; `runtime`
     is for sockets, whose paths must be short (107 bytes, unix(7))."""
 
-    def __init__(self, program, folder, runtime, spec, on_pty=False, by_flags=False, example=None):
+    def __init__(self, program, folder, runtime, spec, on_pty=False, by_flags=False, example=None, options=()):
         self.program = program
         self.folder = folder
         self.runtime = runtime
@@ -64,6 +64,7 @@ class Vm:
         self.on_pty = on_pty
         self.by_flags = by_flags
         self.example = example
+        self.options = options  # beside the example
         self.name = spec["name"]
         self.ram_bytes = parse_size(spec["memory"]["size"])
         self.qmp_path = os.path.join(runtime, f"{self.name}.qmp")
@@ -196,7 +197,7 @@ class Balloon(Vm):
 
     def example_as_it_stands(self):
         """But for its name, and a payload that a program can drive."""
-        return [os.path.join(EXAMPLES, self.example), "--name", self.name, *self.payload_flags()]
+        return [os.path.join(EXAMPLES, self.example), "--name", self.name, *self.payload_flags(), *self.options]
 
     def command(self):
         if self.example:
