@@ -85,6 +85,17 @@ static void *reconfigure(void *arg)
 	return NULL;
 }
 
+/* Pieces of huge pages wait 10 ms, statistics a second or two, a stall 10 s. */
+static void *pass_time(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; !threads_are_stopping(); i++) {
+		fakehost_advance(fg.fh, i % 4 ? 10 : 12000);
+		usleep(100);
+	}
+	return NULL;
+}
+
 /* A device that works again; no vCPU is left to hinder it. */
 static void serves_a_new_driver(void)
 {
@@ -98,7 +109,7 @@ static void serves_a_new_driver(void)
 
 static void hos_14_19_82(void)
 {
-	void *(*const roles[])(void *) = {notify, notify, notify, reset_queues, reconfigure, threads_host, threads_loop};
+	void *(*const roles[])(void *) = {notify, notify, notify, reset_queues, reconfigure, pass_time, threads_host, threads_loop};
 	enum { N = sizeof roles / sizeof roles[0] };
 	pthread_t threads[N];
 	fd_init(FEATURES);
@@ -114,7 +125,6 @@ static void hos_14_19_82(void)
 		for (unsigned q = 0; q < FG_N_QUEUES; q++)
 			switch_on(q, i);
 		fg_status_write(&fg, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK | (i % 32 == 31 ? S_SUSPEND : 0));
-		fakehost_advance(fg.fh, i % 4 ? 10 : 2000); /* pieces of huge pages wait 10 ms, statistics and a stall seconds */
 		usleep(500);
 		pages = fd_counters(BALLOON_Q_INFLATE).pages;
 	}
