@@ -66,6 +66,10 @@
 	X(boot_vcpu) \
 	X(cpuid) \
 	X(landlock) \
+	X(chipset) \
+	X(probe) \
+	X(vcpu) \
+	X(vm) \
 	X(sandbox) \
 	X(sandbox_refusals) \
 	X(jail) \
