@@ -7,9 +7,11 @@ import time
 from memory_moves import hint_run, settled_rss, touch_most
 from qmp import QmpError
 from scenario import Scenario, check, kernel_log_is_clean, poweroff_ends_with_0, says_nothing_on_stderr
+from thread_stop import stopped
 from vm import MIB
 
 RUNS = 40
+ATTEMPTS = 5
 
 
 class Hinting(Scenario):
@@ -63,6 +65,27 @@ class Hinting(Scenario):
             vm.cmd("cont")
         run = hint_run(vm, start=False)
         assert run["phase"] == "done", run
+
+    @check
+    def pages_that_are_in_use_again_are_kept(self):
+        """The guest takes back half of what it has hinted, and writes to it, before anybody has looked: the thread that looks,
+        the VMM's first, stands still meanwhile."""
+        vm = self.vm
+        for _ in range(ATTEMPTS):
+            pid = vm.console.spawn("sh -c 'sleep 1; exec mem hold 200'", "/tmp/kept")
+            vm.cmd("x-balloon-hint")
+            with stopped(vm.pid):
+                time.sleep(4)
+            run = hint_run(vm, start=False)
+            vm.console.wait_output("cat /tmp/kept", "pages,", 240)
+            vm.sh(f"kill -USR1 {pid}")
+            kept = vm.console.wait_output("cat /tmp/kept", "intact|damaged")[0]
+            vm.sh(f"kill {pid}")
+            assert kept == "intact", f"memory that was in use in the guest changed: {run}"
+            assert run["phase"] == "done" and run["failed"] == 0, run
+            if run["written"]:
+                return
+        raise AssertionError(f"in {ATTEMPTS} runs the guest took nothing back in time: {run}")
 
     @check
     def no_byte_is_lost(self):
