@@ -17,6 +17,7 @@
 
 #include "kvm/discard.h"
 #include "tests/bench/area.h"
+#include "tests/bench/rows.h"
 #include "tests/unit/fakeguest.h"
 #include "util/bytes.h"
 
@@ -266,16 +267,15 @@ static void print_row(const struct run *r, const struct run *one)
 	       (double)r->lock.longest_ns / 1e3, (unsigned long long)r->lock.put_off, is_ok(r) ? "" : "  FAILED: memory did not go back");
 }
 
-static void print_object(const struct run *r, bool is_first)
+static void add_row(struct rows *rows, const struct run *r)
 {
-	printf("%s{\"memory\": \"%s\", \"load\": \"%s\", \"vcpus\": %u, \"%s\": %llu, \"s\": %.4f, \"cpu-s\": %.4f, \"lock-taken\": %llu, "
-	       "\"lock-waits\": %llu, \"lock-waited-s\": %.6f, \"lock-longest-wait-us\": %.1f, \"kicks-put-off\": %llu, \"expected-bytes\": %llu, "
-	       "\"returned-bytes\": %llu, "
-	       "\"kept-bytes\": %llu, \"ok\": %s}",
-	       is_first ? "" : ",\n ", backing->name, r->load->name, r->vcpus, r->load->unit, (unsigned long long)turns * r->load->units, r->s, r->cpu_s,
-	       (unsigned long long)r->lock.taken, (unsigned long long)r->lock.waits, (double)r->lock.waited_ns / 1e9, (double)r->lock.longest_ns / 1e3,
-	       (unsigned long long)r->lock.put_off, (unsigned long long)turns * r->load->bytes, (unsigned long long)r->returned_bytes,
-	       (unsigned long long)r->kept_bytes, is_ok(r) ? "true" : "false");
+	uint64_t n = (uint64_t)turns * r->load->units, expected = (uint64_t)turns * r->load->bytes;
+	json_t *row = json_pack("{ss ss sI sI sf sf sI sI sf sf sI sI sI sI sb}", "memory", backing->name, "load", r->load->name, "vcpus", (json_int_t)r->vcpus,
+				r->load->unit, (json_int_t)n, "s", r->s, "cpu-s", r->cpu_s, "lock-taken", (json_int_t)r->lock.taken, "lock-waits",
+				(json_int_t)r->lock.waits, "lock-waited-s", (double)r->lock.waited_ns / 1e9, "lock-longest-wait-us",
+				(double)r->lock.longest_ns / 1e3, "kicks-put-off", (json_int_t)r->lock.put_off, "expected-bytes", (json_int_t)expected,
+				"returned-bytes", (json_int_t)r->returned_bytes, "kept-bytes", (json_int_t)r->kept_bytes, "ok", is_ok(r));
+	rows_add(rows, row);
 }
 
 /* ---- All of it ------------------------------------------------------- */
@@ -327,10 +327,9 @@ static struct gmem begin(struct guest_ram *ram)
 static bool run_all(void)
 {
 	static const unsigned counts[] = {1, 2, 8, MAX_VCPUS};
+	struct rows rows = {0};
 	bool all_ok = true;
-	if (as_json)
-		printf("[");
-	else
+	if (!as_json)
 		printf("Contention: vCPUs that kick one device at once, %s\n  %-8s %5s | %17s %6s | %9s %6s | %9s %8s %9s %9s %8s\n", backing->name, "load",
 		       "vcpus", "per second", "ratio", "cpu ns", "ratio", "locked", "waited", "mean us", "most us", "put off");
 	for (size_t k = 0; k < sizeof loads / sizeof loads[0]; k++) {
@@ -339,7 +338,7 @@ static bool run_all(void)
 			struct run r = run(&loads[k], counts[i]);
 			one = i ? one : r;
 			if (as_json)
-				print_object(&r, !k && !i);
+				add_row(&rows, &r);
 			else
 				print_row(&r, &one);
 			fflush(stdout);
@@ -347,7 +346,7 @@ static bool run_all(void)
 		}
 	}
 	if (as_json)
-		printf("]\n");
+		rows_end(&rows);
 	return all_ok;
 }
 

@@ -2,6 +2,10 @@
  * How long the parser takes for inputs that are made to be slow, at three
  * sizes. The limit is the same run's: strlen-like work, reading each byte of
  * the input once as UTF-8. Time for a byte should not grow with the size.
+ *
+ * usage: parser [--json] [--quick]
+ *
+ *   --quick  tiny sizes, once: shows that it works, and no figure worth reading
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +16,16 @@
 #include "device/registry.h"
 #include "parser/utf8.h"
 #include "parser/vmconfig.h"
+#include "tests/bench/rows.h"
 
-#define ROUNDS 5
+/* The largest input, and how often each is loaded. */
+static const struct plan {
+	size_t spec_bytes, option_bytes;
+	int rounds;
+} full = {1024 * 1024, 64 * 1024, 5}, quick = {16 * 1024, 4 * 1024, 1};
+
+static const struct plan *plan = &full;
+static bool as_json;
 
 /* An input is `head`, then `unit` over and over ("%zu" in it counts), then `tail`. */
 struct input {
@@ -90,7 +102,7 @@ static double load_ms(const struct input *input, const char *text, const char **
 		.drivers = device_drivers,
 	};
 	double best = 1e9;
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < plan->rounds; i++) {
 		struct diag_list *diags = diag_list_create();
 		struct vm_config config;
 		double begin = now_ms();
@@ -107,7 +119,7 @@ static double load_ms(const struct input *input, const char *text, const char **
 static double limit_ms(const char *text)
 {
 	double best = 1e9;
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < plan->rounds; i++) {
 		double begin = now_ms();
 		size_t valid = utf8_first_invalid(text, strlen(text));
 		double took = now_ms() - begin;
@@ -117,24 +129,73 @@ static double limit_ms(const char *text)
 	return best;
 }
 
-int main(void)
+struct figure {
+	const char *name, *result;
+	size_t bytes;
+	double ms, limit_ms, growth;
+};
+
+static void print_row(const struct figure *f)
 {
-	struct rusage usage;
-	printf("%-36s %10s %10s %10s %10s %10s  %s\n", "parser", "bytes", "ms", "ns/byte", "growth", "limit ms", "");
-	for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
-		size_t largest = inputs[i].option ? 64 * 1024 : 1024 * 1024;
-		double first_ns = 0;
-		for (size_t size = largest / 16; size <= largest; size *= 4) {
-			const char *result;
-			char *text = build(&inputs[i], size);
-			size_t len = strlen(text);
-			double ms = load_ms(&inputs[i], text, &result), ns = ms * 1e6 / (double)len;
-			first_ns = first_ns > 0 ? first_ns : ns;
-			printf("%-36s %10zu %10.3f %10.1f %9.2fx %10.3f  %s\n", inputs[i].name, len, ms, ns, ns / first_ns, limit_ms(text), result);
-			free(text);
-		}
+	printf("%-36s %10zu %10.3f %10.1f %9.2fx %10.3f  %s\n", f->name, f->bytes, f->ms, f->ms * 1e6 / (double)f->bytes, f->growth, f->limit_ms, f->result);
+}
+
+static void add_row(struct rows *rows, const struct figure *f)
+{
+	rows_add(rows, json_pack("{ss sI sf sf sf ss}", "input", f->name, "bytes", (json_int_t)f->bytes, "ms", f->ms, "growth-ratio", f->growth, "limit-ms",
+				 f->limit_ms, "result", f->result));
+}
+
+static void run_input(const struct input *input, struct rows *rows)
+{
+	size_t largest = input->option ? plan->option_bytes : plan->spec_bytes;
+	double first_ns = 0;
+	for (size_t size = largest / 16; size <= largest; size *= 4) {
+		struct figure f = {.name = input->name};
+		char *text = build(input, size);
+		f.bytes = strlen(text);
+		f.ms = load_ms(input, text, &f.result);
+		double ns = f.ms * 1e6 / (double)f.bytes;
+		first_ns = first_ns > 0 ? first_ns : ns;
+		f.growth = ns / first_ns;
+		f.limit_ms = limit_ms(text);
+		if (as_json)
+			add_row(rows, &f);
+		else
+			print_row(&f);
+		free(text);
 	}
+}
+
+static bool read_options(char **args)
+{
+	for (; *args; args++) {
+		if (!strcmp(*args, "--json"))
+			as_json = true;
+		else if (!strcmp(*args, "--quick"))
+			plan = &quick;
+		else
+			return false;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	if (!argc || !read_options(argv + 1)) {
+		fprintf(stderr, "usage: parser [--json] [--quick]\n");
+		return 2;
+	}
+	struct rows rows = {0};
+	struct rusage usage;
+	if (!as_json)
+		printf("%-36s %10s %10s %10s %10s %10s  %s\n", "parser", "bytes", "ms", "ns/byte", "growth", "limit ms", "");
+	for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
+		run_input(&inputs[i], &rows);
 	getrusage(RUSAGE_SELF, &usage);
-	printf("%-36s %10ld KiB at most for all of it\n", "resident memory", usage.ru_maxrss);
+	if (as_json)
+		rows_end(&rows);
+	else
+		printf("%-36s %10ld KiB at most for all of it\n", "resident memory", usage.ru_maxrss);
 	return 0;
 }

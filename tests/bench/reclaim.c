@@ -16,6 +16,7 @@
 
 #include "tests/bench/measure.h"
 #include "tests/bench/patterns.h"
+#include "tests/bench/rows.h"
 
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
@@ -33,6 +34,7 @@ static bool as_json, lies;
 static const char *only; /* this memory, NULL for all */
 static bool all_ok = true;
 static unsigned n_figures;
+static struct rows rows;
 
 /* ---- Output ---------------------------------------------------------- */
 
@@ -87,15 +89,15 @@ static void print_growth_row(const struct figure *f, const struct figure *first)
 	       f->request_limit_ns, ratio(f->request_limit_ns, first->request_limit_ns), f->work_ns, ratio(f->work_ns, first->work_ns), verdict(f));
 }
 
-static void print_object(const struct figure *f, const char *table)
+static void add_row(const struct figure *f, const char *table)
 {
-	printf("%s{\"table\": \"%s\", \"memory\": \"%s\", \"pattern\": \"%s\", \"requests-per-kick\": %u, \"area-bytes\": %llu, \"pages\": %llu, "
-	       "\"device-ns\": %.2f, \"limit-ns\": %.2f, \"request-limit-ns\": %.2f, \"work-ns\": %.2f, \"refill-gib-s\": %.3f, "
-	       "\"refill-limit-gib-s\": %.3f, \"huge-share\": %.3f, \"huge-share-limit\": %.3f, \"expected-bytes\": %llu, \"returned-bytes\": %llu, "
-	       "\"ok\": %s}",
-	       n_figures ? ",\n " : "", table, f->backing, f->pattern, f->per_kick, (unsigned long long)f->area_bytes, (unsigned long long)f->named_pages,
-	       f->device_ns, f->limit_ns, f->request_limit_ns, f->work_ns, f->refill_gib_s, f->refill_limit_gib_s, f->huge_share, f->huge_share_limit,
-	       (unsigned long long)f->expected_bytes, (unsigned long long)f->returned_bytes, figure_is_ok(f) ? "true" : "false");
+	json_t *row =
+		json_pack("{ss ss ss sI sI sI sf sf sf sf sf sf sf sf sI sI sb}", "table", table, "memory", f->backing, "pattern", f->pattern,
+			  "requests-per-kick", (json_int_t)f->per_kick, "area-bytes", (json_int_t)f->area_bytes, "pages", (json_int_t)f->named_pages,
+			  "device-ns", f->device_ns, "limit-ns", f->limit_ns, "request-limit-ns", f->request_limit_ns, "work-ns", f->work_ns, "refill-gib-s",
+			  f->refill_gib_s, "refill-limit-gib-s", f->refill_limit_gib_s, "huge-share", f->huge_share, "huge-share-limit", f->huge_share_limit,
+			  "expected-bytes", (json_int_t)f->expected_bytes, "returned-bytes", (json_int_t)f->returned_bytes, "ok", figure_is_ok(f));
+	rows_add(&rows, row);
 }
 
 static struct figure named(struct figure figure, const struct backing *backing, const char *pattern)
@@ -116,7 +118,7 @@ static void show(struct figure measured, const struct backing *backing, const ch
 {
 	const struct figure figure = named(measured, backing, pattern);
 	if (as_json)
-		print_object(&figure, table);
+		add_row(&figure, table);
 	else
 		print_row(&figure);
 	count(&figure);
@@ -221,7 +223,7 @@ static void run_growth(const struct backing *backing)
 			const struct figure f = named(measure_inflate(&b.m, b.pages, pattern->fill(b.pages, b.n), growing[i].per_kick), backing, pattern->name);
 			first[i] = bytes == plan->least_bytes ? f : first[i];
 			if (as_json)
-				print_object(&f, "growth");
+				add_row(&f, "growth");
 			else
 				print_growth_row(&f, &first[i]);
 			count(&f);
@@ -261,9 +263,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: reclaim [--json] [--quick] [--false-discards] [MEMORY]\n");
 		return 2;
 	}
-	if (as_json)
-		printf("[");
-	else
+	if (!as_json)
 		printf("CPU ns per page of 4 KiB, middle of all rounds; refill in GiB/s, and its share of huge pages\n"
 		       "limit: the fewest, largest discards of the same pages; request: those for each notification by itself;\n"
 		       "work: the device with a host that discards nothing\n");
@@ -277,6 +277,6 @@ int main(int argc, char **argv)
 	print_growth_head();
 	for_each_backing(run_growth);
 	if (as_json)
-		printf("]\n");
+		rows_end(&rows);
 	return !all_ok || !n_figures;
 }

@@ -11,6 +11,7 @@ import tempfile
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 
+LIMIT_SHAPE = "/dev/kvm, VM, one vCPU"
 READY = re.compile("ready:")
 FIRST_RUN = re.compile(r"first KVM_RUN (\d+) us after exec")
 
