@@ -105,6 +105,7 @@ struct balloon {
 	/* balloon_lazy.c */
 	struct page_set inflated; /* in the balloon, and not given back yet; where there is a map: whole host pages */
 	bool lazy_ticks;	  /* lazy_timer is armed */
+	uint64_t lazy_max_pages;  /* that may wait, by what the host got through last */
 	uint64_t lazy_since_ms;	  /* when it was first armed */
 	uint64_t lazy_last_ms;	  /* when the driver's last pages came */
 	struct host_timer lazy_timer;

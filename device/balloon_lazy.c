@@ -25,17 +25,24 @@
  * and the others have more time. A deflated page leaves the set.
  *
  * Whatever the guest does, bounded work is left when the driver stops: never more
- * pages than a few slices have, in never more pieces than the host gets through in
- * some ms. That is enough for a driver that names its runs of pages in any order
- * within some tens of MiB. Linux needs less: its allocator joins the free halves of
- * a block, so a block that is wholly free is handed out in one run. What it hands
- * out in smaller runs lies in blocks that are partly in use, and to wait for their
- * rest would be in vain.
+ * pages than a few slices have, fewer where they have turned out to take long, in
+ * never more pieces than the host gets through in some ms. That is enough for a
+ * driver that names its runs of pages in any order within some tens of MiB. Linux
+ * needs less: its allocator joins the free halves of a block, so a block that is
+ * wholly free is handed out in one run. What it hands out in smaller runs lies in
+ * blocks that are partly in use, and to wait for their rest would be in vain.
  */
 
 #define SLICE_PAGES 4096UL /* of one discard: some ms on a vCPU's thread at worst */
 #define MAX_WAITING_PAGES (4 * SLICE_PAGES)
+#define MIN_WAITING_PAGES (SLICE_PAGES / 2)
 #define MAX_WAITING_PIECES 1024
+
+/*
+ * Huge pages go many times as fast as small ones, and which of them the host has
+ * put behind RAM only the discards tell. So what may wait is what went in so long.
+ */
+#define DRAIN_MS 4
 
 /* The driver pauses when no page comes for so long. Timers of this host are late by up to 1 ms. */
 #define PAUSE_MS 3
@@ -47,23 +54,36 @@ static bool may_wait(const struct balloon *b)
 	return vpci_has_feature(&b->vpci, VIRTIO_BALLOON_F_MUST_TELL_HOST) && gmem->page_size == PFN_BYTES && gmem->block_size == PAGE_SET_BLOCK_BYTES;
 }
 
-static void discard_slice(struct balloon *b, bool whole_blocks)
-{
-	struct gmem_range *ranges = b->batch.ranges;
-	size_t n = page_set_take(&b->inflated, whole_blocks, ranges, PAGE_RANGES_MAX, SLICE_PAGES);
-	balloon_discard(b, &b->queues[BALLOON_Q_INFLATE], ranges, n);
-}
-
-/* ---- Pages that wait ------------------------------------------------- */
-
 static uint64_t now_ms(const struct balloon *b)
 {
 	return b->dev.host->ops->now_ms(b->dev.host);
 }
 
-static bool are_too_many(const struct page_set *set)
+/* Pieces of blocks went. The clock is a coarse one: it may have been a ms more, and nothing if it shows none. A few pages tell nothing. */
+static void note_speed(struct balloon *b, uint64_t pages, uint64_t took_ms)
 {
-	return set->n_pages - set->n_whole * PAGE_SET_BLOCK > MAX_WAITING_PAGES || set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES > MAX_WAITING_PIECES;
+	uint64_t most = pages * DRAIN_MS / (took_ms + 1);
+	if (pages < MIN_WAITING_PAGES || (!took_ms && most < b->lazy_max_pages))
+		return;
+	b->lazy_max_pages = most > MAX_WAITING_PAGES ? MAX_WAITING_PAGES : most < MIN_WAITING_PAGES ? MIN_WAITING_PAGES : most;
+}
+
+static void discard_slice(struct balloon *b, bool whole_blocks)
+{
+	struct gmem_range *ranges = b->batch.ranges;
+	uint64_t begin_ms = now_ms(b), n_pages = b->inflated.n_pages;
+	size_t n = page_set_take(&b->inflated, whole_blocks, ranges, PAGE_RANGES_MAX, SLICE_PAGES);
+	balloon_discard(b, &b->queues[BALLOON_Q_INFLATE], ranges, n);
+	if (!whole_blocks)
+		note_speed(b, n_pages - b->inflated.n_pages, now_ms(b) - begin_ms);
+}
+
+/* ---- Pages that wait ------------------------------------------------- */
+
+static bool are_too_many(const struct balloon *b)
+{
+	const struct page_set *set = &b->inflated;
+	return set->n_pages - set->n_whole * PAGE_SET_BLOCK > b->lazy_max_pages || set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES > MAX_WAITING_PIECES;
 }
 
 static void watch_driver(struct balloon *b, uint64_t delay_ms)
@@ -91,7 +111,9 @@ static void on_tick(void *opaque)
 	if (!vpci_is_live(&b->vpci))
 		page_set_clear(&b->inflated);
 	else if (b->inflated.n_pages && (quiet_ms >= PAUSE_MS || now - b->lazy_since_ms >= MAX_WAIT_MS))
-		discard_slice(b, false);
+		do
+			discard_slice(b, false);
+		while (b->inflated.n_pages && now_ms(b) == now);
 	/* The next slice goes at once, but for those who wait for the lock. */
 	if (b->inflated.n_pages)
 		watch_driver(b, quiet_ms < PAUSE_MS ? PAUSE_MS - quiet_ms : 0);
@@ -120,7 +142,7 @@ void balloon_lazy_remove(struct balloon *b)
 /* Some pages have to go before their requests are returned. */
 static bool is_due(const struct balloon *b)
 {
-	return may_wait(b) ? b->inflated.n_whole || are_too_many(&b->inflated) : b->inflated.n_pages;
+	return may_wait(b) ? b->inflated.n_whole || are_too_many(b) : b->inflated.n_pages;
 }
 
 bool balloon_lazy_discard(struct balloon *b)
@@ -145,6 +167,7 @@ void balloon_lazy_flush(struct balloon *b)
 int balloon_lazy_init(struct balloon *b)
 {
 	b->lazy_timer = (struct host_timer){.fn = on_tick, .opaque = b};
+	b->lazy_max_pages = MAX_WAITING_PAGES;
 	return page_set_init(&b->inflated, &b->dev.host->gmem);
 }
 

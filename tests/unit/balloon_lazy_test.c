@@ -240,6 +240,44 @@ static void test_too_many_wait(void)
 	expect_limit(BLOCK / 2, 1, 64); /* 16384 pages */
 }
 
+static uint64_t slice_ms; /* that a discard takes */
+
+static void pass_time(struct fakehost *fh)
+{
+	fh->now_ms += slice_ms;
+}
+
+/* Half of each block, 1 MiB, until there is something to discard: how many waited before that. */
+static uint64_t waiting_mib(void)
+{
+	uint64_t calls = fg.fh->discard_calls;
+	uint32_t n_sent = 0;
+	while (n_sent < 100 && fg.fh->discard_calls == calls)
+		send_steps(n_sent++ * BLOCK, BLOCK / 2, 1);
+	CU_ASSERT_TRUE(fakehost_settle(fg.fh, 100));
+	pause_driver();
+	return n_sent - 1;
+}
+
+/* Where discards take long, less waits, but some; and more again when they do not. */
+static void test_what_waits_follows_the_hosts_speed(void)
+{
+	begin_large();
+	fg.fh->before_discard = pass_time;
+	CU_ASSERT_EQUAL(waiting_mib(), 64);
+	slice_ms = 4;
+	waiting_mib();
+	CU_ASSERT_EQUAL(waiting_mib(), 12);
+	slice_ms = 1000;
+	waiting_mib();
+	CU_ASSERT_EQUAL(waiting_mib(), 8);
+	slice_ms = 0;
+	waiting_mib();
+	CU_ASSERT_EQUAL(waiting_mib(), 36);
+	CU_ASSERT_EQUAL(waiting_mib(), 64);
+	end();
+}
+
 /* The driver stops at any moment, after requests of any kind: then few pages in few ranges are left, and no other work. */
 static void test_little_is_left_when_the_driver_stops(void)
 {
@@ -382,6 +420,7 @@ static const struct test_case cases[] = {
 	{"driver that left", test_driver_that_left},
 	{"nothing waits in a device at rest", test_nothing_waits_in_a_device_at_rest},
 	{"too many wait", test_too_many_wait},
+	{"what waits follows the host's speed", test_what_waits_follows_the_hosts_speed},
 	{"little is left when the driver stops", test_little_is_left_when_the_driver_stops},
 	{"batch", test_batch},
 	{"deflate amid a batch", test_deflate_amid_a_batch},
