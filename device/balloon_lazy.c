@@ -40,7 +40,8 @@
 
 /*
  * Huge pages go many times as fast as small ones, and which of them the host has
- * put behind RAM only the discards tell. So what may wait is what went in so long.
+ * put behind RAM only the discards tell. So what may wait is what went in so long,
+ * and a slice before the first went.
  */
 #define DRAIN_MS 4
 
@@ -167,7 +168,7 @@ void balloon_lazy_flush(struct balloon *b)
 int balloon_lazy_init(struct balloon *b)
 {
 	b->lazy_timer = (struct host_timer){.fn = on_tick, .opaque = b};
-	b->lazy_max_pages = MAX_WAITING_PAGES;
+	b->lazy_max_pages = SLICE_PAGES;
 	return page_set_init(&b->inflated, &b->dev.host->gmem);
 }
 
