@@ -188,13 +188,18 @@ bool virtq_want_kicks(struct virtq *vq)
 	return avail_idx(vq) != vq->last_avail;
 }
 
-bool virtq_should_signal(struct virtq *vq)
+bool virtq_wants_signal(const struct virtq *vq)
 {
 	if (!vq->enabled || vq->used_idx == vq->signalled)
 		return false;
-	uint16_t before = vq->signalled;
-	vq->signalled = vq->used_idx;
 	if (vq->event_idx)
-		return vring_need_event(le16toh(READ_GUEST_IN_ORDER(*used_event(vq))), vq->used_idx, before);
+		return vring_need_event(le16toh(READ_GUEST_IN_ORDER(*used_event(vq))), vq->used_idx, vq->signalled);
 	return !(le16toh(READ_GUEST_IN_ORDER(vq->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
+}
+
+bool virtq_should_signal(struct virtq *vq)
+{
+	bool wants = virtq_wants_signal(vq);
+	vq->signalled = vq->used_idx;
+	return wants;
 }

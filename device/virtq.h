@@ -89,7 +89,9 @@ void virtq_suppress_kicks(struct virtq *vq);
  */
 bool virtq_want_kicks(struct virtq *vq);
 
-/* Whether the driver wants to be interrupted for what was pushed since the last call. */
+/* Whether the driver wants to be interrupted for what was pushed since the last call of virtq_should_signal(). */
+bool virtq_wants_signal(const struct virtq *vq);
+/* The same, and the interrupt is sent, or is not due. */
 bool virtq_should_signal(struct virtq *vq);
 
 #endif

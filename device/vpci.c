@@ -108,7 +108,9 @@ void vpci_kick(struct vpci *vpci, unsigned index)
 {
 	if (vpci->pending >> index & 1)
 		return;
+	vpci->is_kicked = true;
 	run_queue(vpci, index);
+	vpci->is_kicked = false;
 	vpci_settle(vpci);
 }
 
@@ -126,6 +128,7 @@ static void suspend_when_idle(struct vpci *vpci)
 		return;
 	vpci->suspending = false;
 	vpci->pending = 0;
+	vpci_signal_held(vpci);
 	vpci->status = (uint8_t)((vpci->status & ~VIRTIO_CONFIG_S_DRIVER_OK) | S_SUSPEND);
 	if (vpci->type->suspended)
 		vpci->type->suspended(vpci);
@@ -202,6 +205,7 @@ void vpci_reset(struct vpci *vpci)
 {
 	for (unsigned i = 0; i < vpci->type->n_queues; i++)
 		queue_to_default(vpci, i);
+	vpci_forget_held(vpci);
 	vpci->driver_features = 0;
 	vpci->device_feature_select = vpci->driver_feature_select = 0;
 	vpci->queue_select = 0;

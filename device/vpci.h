@@ -80,6 +80,9 @@ struct vpci_queue {
 	uint16_t size, vector;
 	uint64_t desc, avail, used; /* registers; vq holds what was latched when the queue was enabled */
 	struct virtq vq;
+	uint16_t held_idx; /* vq.used_idx when its interrupt was held back, or seen to be since */
+	uint32_t n_prompt; /* so many interrupts are not held back; */
+	uint32_t prompts;  /* so many the last time that the driver was seen to sleep */
 };
 
 struct vpci {
@@ -104,6 +107,10 @@ struct vpci {
 	uint32_t pending; /* bit i: queue i waits to be run from the event loop */
 	uint32_t kicked;  /* the same, of kicks that came while the lock was taken; atomic */
 	struct host_work work;
+	bool is_kicked;	    /* a kick is being served, on the vCPU that made it */
+	bool hold_is_armed; /* hold_timer is */
+	uint32_t held;	    /* bit i: an interrupt of queue i is held back */
+	struct host_timer hold_timer;
 	struct log_limit guest_limit;
 };
 

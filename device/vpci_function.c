@@ -109,6 +109,7 @@ int vpci_init(struct vpci *vpci, struct device *dev, const struct vpci_type *typ
 	vpci->root = root;
 	vpci->offered = features | TRANSPORT_FEATURES;
 	vpci->work = (struct host_work){.fn = vpci_run_pending, .opaque = vpci};
+	vpci->hold_timer = (struct host_timer){.fn = vpci_end_hold, .opaque = vpci};
 
 	const struct pci_ids ids = {
 		.vendor = PCI_VENDOR_VIRTIO,
@@ -130,6 +131,7 @@ int vpci_init(struct vpci *vpci, struct device *dev, const struct vpci_type *typ
 void vpci_finish(struct vpci *vpci)
 {
 	pci_root_remove(vpci->root, &vpci->fn);
+	vpci_forget_held(vpci);
 }
 
 void vpci_power_on_reset(struct vpci *vpci)

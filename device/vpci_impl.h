@@ -51,5 +51,8 @@ void vpci_run_pending(void *opaque);			 /* of vpci->work; without the lock */
 void vpci_update_intx(struct vpci *vpci); /* what the line depends on has changed */
 void vpci_signal_config(struct vpci *vpci);
 uint8_t vpci_take_isr(struct vpci *vpci); /* reads and clears */
+void vpci_end_hold(void *opaque);	  /* of vpci->hold_timer; without the lock */
+void vpci_signal_held(struct vpci *vpci); /* what is held back goes, where it is still wanted */
+void vpci_forget_held(struct vpci *vpci);
 
 #endif

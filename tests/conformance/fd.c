@@ -97,6 +97,7 @@ static void expect_all_works(void)
 	CU_ASSERT_TRUE(fg_holds(&fg, FG_PAGES + 4096, 4096, 0x5A));
 	fd_post_stats(99);
 	CU_ASSERT_EQUAL(balloon_request_stats(fg.dev), 0);
+	fakehost_advance(fg.fh, 2 * FD_HOLD_MS);
 	for (unsigned i = 0; i < FG_N_QUEUES; i++) {
 		CU_ASSERT_EQUAL(fg_used_idx(&fg, i), i == HINT ? 3 : 1);
 		CU_ASSERT_EQUAL(fg_irqs(&fg, i + 1), irqs[i] + 1);

@@ -48,6 +48,9 @@ void fd_end_hostile(void);
 /* The driver names memory at random, or all of it. */
 void fd_canary_is_named(void);
 
+/* For an interrupt after a kick: the device may wait for so long whether the driver looks by itself, and once more after several kicks. */
+#define FD_HOLD_MS 10
+
 /* n pages from FG_PAGES + first pages on, in one request. */
 void fd_inflate(unsigned first, unsigned n);
 void fd_deflate(unsigned first, unsigned n);

@@ -335,6 +335,7 @@ static void hos_39_41(void)
 		fd_inflate(i % 100, 1);
 		CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), (uint16_t)(i + 1));
 		fakehost_forget_discards(fg.fh);
+		fakehost_advance(fg.fh, FD_HOLD_MS);
 	}
 	CU_ASSERT_TRUE(fg_irqs(&fg, 1) >= 10000 && fg_irqs(&fg, 1) <= 20000);
 	fd_end_hostile();

@@ -28,16 +28,19 @@ static void vq_13_14(void)
 	fg_used_event(&fg, INFLATE, 3);
 	for (unsigned i = 0; i < 6; i++) {
 		fd_inflate(i, 1);
+		fakehost_advance(fg.fh, FD_HOLD_MS);
 		CU_ASSERT_EQUAL(fg_irqs(&fg, 1), i >= 3);
 	}
 	fg_used_event(&fg, INFLATE, 9);
 	for (uint16_t i = 0; i < 6; i++)
 		fd_post(INFLATE, i, i);
 	fg_kick(&fg, INFLATE);
+	fakehost_advance(fg.fh, FD_HOLD_MS);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 2);
 	fg_used_event(&fg, INFLATE, fg_used_idx(&fg, INFLATE) + 1000);
 	for (unsigned i = 0; i < 10; i++)
 		fd_inflate(i, 1);
+	fakehost_advance(fg.fh, FD_HOLD_MS);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 2);
 	fd_end();
 }
@@ -48,6 +51,7 @@ static void vq_15(void)
 	fg_avail_flags(&fg, INFLATE, 1);
 	fg_used_event(&fg, INFLATE, 0);
 	fd_inflate(0, 1);
+	fakehost_advance(fg.fh, FD_HOLD_MS);
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
 	fd_end();
 }
@@ -70,6 +74,7 @@ static void vq_18_27(void)
 		fg_kick(&fg, INFLATE);
 		CU_ASSERT_EQUAL_FATAL(fg_used_idx(&fg, INFLATE), (uint16_t)(i + 1));
 		CU_ASSERT_EQUAL_FATAL(fg_used_id(&fg, INFLATE, i % 8), i % 8);
+		fakehost_advance(fg.fh, FD_HOLD_MS);
 	}
 	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), irqs);
 	fd_end();

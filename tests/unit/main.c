@@ -35,6 +35,7 @@
 	X(pci_root) \
 	X(virtq) \
 	X(vpci) \
+	X(vpci_irq) \
 	X(balloon_virtio) \
 	X(balloon_pages) \
 	X(balloon_requests) \

@@ -193,6 +193,23 @@ static void test_rest_is_deferred(void)
 	end();
 }
 
+/* The driver may have gone to sleep by then: it is told at once. */
+static void test_rest_is_told_at_once(void)
+{
+	begin_live(F_COUNTER | F_EVENT_IDX);
+	fg_used_event(&fg, 0, 0);
+	post(0, 2);
+	fg_kick(&fg, 0);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 1);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 0);
+	fakehost_run_work(fg.fh);
+	CU_ASSERT_EQUAL(fg_used_idx(&fg, 0), 2);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
+	fakehost_advance(fg.fh, 100);
+	CU_ASSERT_EQUAL(fg_irqs(&fg, 1), 1);
+	end();
+}
+
 static void test_deferred_work_ends_with_a_reset(void)
 {
 	begin_live(F_COUNTER);
@@ -356,6 +373,7 @@ static const struct test_case cases[] = {
 	{"identity", test_identity},
 	{"queues follow features", test_queues_follow_features},
 	{"rest is deferred", test_rest_is_deferred},
+	{"rest is told at once", test_rest_is_told_at_once},
 	{"deferred work ends with a reset", test_deferred_work_ends_with_a_reset},
 	{"deferred work ends with a queue reset", test_deferred_work_ends_with_a_queue_reset},
 	{"work waits for bus master", test_work_waits_for_bus_master},
