@@ -102,6 +102,11 @@ class Console:
         """A field of /proc/meminfo in bytes."""
         return int(re.search(rf"^{field}: +(\d+) kB$", self.sh("cat /proc/meminfo"), re.MULTILINE)[1]) * 1024
 
+    def small_free_bytes(self):
+        """What is free in less than huge pages (/proc/buddyinfo: how many of each order), which Linux does not report."""
+        orders = re.findall(r"zone +\w+((?: +\d+)+)", self.sh("cat /proc/buddyinfo"))
+        return sum(int(n) << order for zone in orders for order, n in enumerate(zone.split()[:9])) * 4096
+
     def spawn(self, command, output="/dev/null"):
         """Starts a command in the background; its output goes to a file of the guest. Returns its process id."""
         return int(self.sh(f"{command} >{output} 2>&1 & echo $!"))
