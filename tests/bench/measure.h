@@ -35,8 +35,8 @@ struct measure {
 struct figure {
 	const char *backing, *pattern;
 	unsigned per_kick; /* requests in a notification */
+	bool may_grow;	   /* the kernel makes pieces of huge pages whole again by itself, a few at a time */
 	uint64_t area_bytes, named_pages;
-	bool may_grow;				 /* the kernel makes pieces of huge pages whole again by itself, a few at a time */
 	double device_ns;			 /* request, discard and return */
 	double limit_ns;			 /* the fewest, largest discards that cover the same pages, in the best order */
 	double request_limit_ns;		 /* the same for the pages of each notification by themselves */
