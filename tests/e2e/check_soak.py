@@ -10,6 +10,7 @@ import time
 
 from bad_clients import Crowd
 from guest_stats import BALLOON, guest_stats
+from memory_moves import settled_rss
 from process_memory import footprint
 from qmp import Qmp, QmpError
 from scenario import BLAME, Scenario, check, check_kernel_log, poweroff_ends_with_0, says_nothing_on_stderr
@@ -50,9 +51,10 @@ class Soak(Scenario):
     def count(self, what, number=1):
         self.counts[what] = self.counts.get(what, 0) + number
 
-    def rest(self):
+    def rest(self, most):
         """The guest at rest, all that it does not use given back: (what it uses, host memory). Linux reports no less than huge
-        pages, so what is free in smaller pieces may stay, and how much that is depends on what else happens to lie between."""
+        pages: what is free in smaller pieces stays, and how much that is depends on what happens to lie between. So the balloon
+        takes nearly all that is free, and when it is empty again the guest has touched none of it: `most` is left."""
         vm = self.vm
         vm.set_balloon(0)
         vm.sh("echo 1 >/proc/sys/vm/compact_memory")
@@ -66,7 +68,9 @@ class Soak(Scenario):
             return f"RSS {vm.rss() // MIB} MiB, used {self.used // MIB}, free in small pieces {self.small // MIB}"
 
         wait_until(is_back, why_not, 300)
-        return self.used, vm.rss()
+        vm.set_balloon((vm.console.meminfo("MemFree") // MIB - 48) * MIB)
+        vm.set_balloon(0)
+        return self.used, settled_rss(vm, most)
 
     @check
     def boots_to_a_shell(self):
@@ -83,7 +87,7 @@ class Soak(Scenario):
     def guest_takes_its_memory(self):
         """What it is at the beginning, and should be again in the end."""
         vm = self.vm
-        self.base_used, self.base = self.rest()
+        self.base_used, self.base = self.rest(self.vm.ram_bytes // 4)
         self.before = {**threads_and_descriptors(vm), "own": footprint(vm.pid, vm.ram_bytes)["Private"]}
         vm.sh("dd if=/dev/urandom of=/tmp/noise bs=1M count=32 2>/dev/null")
         self.digest = vm.sh("sha256sum /tmp/noise")
@@ -205,7 +209,7 @@ class Soak(Scenario):
         vm = self.vm
         vm.sh("rm /tmp/noise; kill " + " ".join(map(str, self.kept)))
         vm.sh("echo 3 >/proc/sys/vm/drop_caches")
-        used, after = self.rest()
+        used, after = self.rest(self.base + RSS_SLACK)
         queues = vm.state()["queues"]
         moved = {name: queue["discarded-bytes"] // MIB for name, queue in queues.items() if "discarded-bytes" in queue}
         print(f"soak: {self.counts}, MiB discarded {moved}, of hinted pages written since {queues['hint']['written-bytes'] // MIB} MiB,"
