@@ -14,6 +14,14 @@ RUNS = 40
 ATTEMPTS = 5
 
 
+def hint_at_rest(vm, least, kept):
+    """A run while the guest uses nothing new: at least so much is hinted, and all but `kept` of it goes back. (run, host memory)"""
+    run = hint_run(vm)
+    assert run["phase"] == "done" and run["failed"] == 0, run
+    assert run["hinted"] > least and run["discarded"] >= run["hinted"] - kept, run
+    return run, settled_rss(vm, vm.ram_bytes - run["discarded"] + 16 * MIB)
+
+
 class Hinting(Scenario):
     """Free page hinting alone: without a run, what the guest has freed stays where it is. Four vCPUs."""
 
@@ -31,10 +39,7 @@ class Hinting(Scenario):
         vm = self.vm
         before = touch_most(vm)
         free = vm.console.meminfo("MemFree")
-        run = hint_run(vm)
-        assert run["phase"] == "done" and run["failed"] == 0, run
-        assert run["hinted"] > 300 * MIB and run["discarded"] >= run["hinted"] - 64 * MIB, run
-        after = settled_rss(vm, vm.ram_bytes - run["discarded"] + 16 * MIB)
+        run, after = hint_at_rest(vm, 300 * MIB, 64 * MIB)
         print(f"hinting: {run}, RSS {before // MIB} MiB before, {after // MIB} after")
         now = vm.console.meminfo("MemFree")
         assert abs(now - free) < 16 * MIB, f"MemFree was {free} before the run and is {now} after it"
@@ -132,12 +137,8 @@ class HintingOfZeroedPages(Scenario):
 
     @check
     def freed_memory_goes_back(self):
-        vm = self.vm
-        touch_most(vm)
-        run = hint_run(vm)
-        assert run["phase"] == "done" and run["failed"] == 0, run
-        assert run["hinted"] > 160 * MIB and run["discarded"] >= run["hinted"] - 32 * MIB, run
-        settled_rss(vm, vm.ram_bytes - run["discarded"] + 16 * MIB)
+        touch_most(self.vm)
+        hint_at_rest(self.vm, 160 * MIB, 32 * MIB)
 
     poweroff_ends_with_0 = poweroff_ends_with_0
     says_nothing_on_stderr = says_nothing_on_stderr
