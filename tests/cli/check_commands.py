@@ -1,11 +1,12 @@
 """The commands on live VMs."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 
-from harness import MIB, SECONDS, Skip, boot, environment, expect, live_vm, qmp, run, wait_until
+from harness import MIB, SECONDS, Program, Skip, boot, environment, expect, live_vm, qmp, run, wait_until
 
 
 def column(text, name, title):
@@ -161,19 +162,17 @@ def hint_that_the_guest_ignores(context):
 
 def events_are_lines(context):
     vm = live_vm(context, balloon="size=0")
-    stream = subprocess.Popen([context.binary, "events", "web-1"], env=environment(context), stdout=subprocess.PIPE, text=True)
-    wait_until(lambda: os.listdir(f"/proc/{stream.pid}/fd"), "it runs")
-    seen = []
+    stream = context.add(Program([context.binary, "events", "web-1"], environment(context)))
+    sizes = itertools.cycle(("16M", "32M"))
 
     def target_reached():
-        run(context, "balloon", "web-1", f"{16 * (len(seen) % 4 + 1)}M", "--wait=30")
-        seen.append(stream.stdout.readline())
-        return "BALLOON" in seen[-1]
+        run(context, "balloon", "web-1", next(sizes), "--wait=30")
+        return stream.find("BALLOON")
 
-    wait_until(target_reached, lambda: f"an event: {seen}")
+    wait_until(target_reached, lambda: f"an event: {stream.log}")
     run(context, "stop", "web-1")
-    rest = stream.communicate(timeout=60)[0]
-    expect(stream.returncode == 0 and '"SHUTDOWN"' in rest, f"ended with {stream.returncode}: {rest}")
+    status = stream.end()
+    expect(status == 0 and stream.find('"SHUTDOWN"'), f"ended with {status}: {stream.log}")
     vm.check_pass()
 
 

@@ -11,7 +11,7 @@ import time
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, "guest"), os.path.join(TESTS, "e2e")]
 
-from cases import MIB, Skip, Vm, Wrong, expect, main  # noqa: E402, F401 # for the cases
+from cases import MIB, Program, Skip, Vm, Wrong, expect, main, wait_until  # noqa: E402, F401 # for the cases
 from qmp import Qmp  # noqa: E402
 
 SECONDS = 60
@@ -73,13 +73,3 @@ def live_vm(context, name="web-1", memory="256M", balloon="size=64M", touch_mb=1
         vm.wait("^balloon: from 0 to ")
     return vm
 
-
-def wait_until(condition, what, seconds=SECONDS):
-    """Polls until condition() is true and returns what it returned."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        expect(time.monotonic() < deadline, f"waited in vain: {what() if callable(what) else what}")
-        time.sleep(0.05)

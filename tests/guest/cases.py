@@ -15,11 +15,13 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 KVMHOST_RUN = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "kvmhost", "run")
 MIB = 1 << 20
 PREFIX = "vmm-balloon guest: "
 SECONDS = 240  # for one VM; an emulated host is slow
+CASE_SECONDS = 900  # for one case, unless it has an attribute `seconds`
 HOST_SECONDS = 3000
 KVM_GET_API_VERSION, KVM_CREATE_VM = 0xAE00, 0xAE01
 PR_SET_PDEATHSIG = 1
@@ -39,26 +41,31 @@ def expect(condition, text):
         raise Wrong(text)
 
 
-class Vm:
-    """One run of the built-in guest. `arguments` are those of `vmm-balloon run`."""
+def wait_until(condition, what, seconds=60):
+    """Polls until condition() is true and returns what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        expect(time.monotonic() < deadline, f"waited in vain: {what() if callable(what) else what}")
+        time.sleep(0.05)
 
-    def __init__(self, binary, folder, arguments, name=None):
-        self.lines = []
+
+class Program:
+    """A process that is read for as long as it lives, so that it never has to wait for the case, nor the case for it."""
+
+    def __init__(self, command, env=None):
+        self.command = command
+        self.lines = []  # those that can be waited for
         self.log = []
         self.changed = threading.Condition()
-        self.name = name or f"guest-{os.getpid()}-{threading.get_ident()}"
-        self.qmp_path = os.path.join(folder, f"{name or 'vm'}.qmp")
-        self.command = self.command_line(binary, arguments)
-        env = {**os.environ, "XDG_RUNTIME_DIR": folder}
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=self.die_with_us
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=self.die_with_us
         )
         self.open_streams = 2
         for stream in (self.process.stdout, self.process.stderr):
             threading.Thread(target=self.read, args=[stream], daemon=True).start()
-
-    def command_line(self, binary, arguments):
-        return [binary, "run", "--name", self.name, "--qmp", self.qmp_path, *arguments]
 
     @staticmethod
     def die_with_us():
@@ -69,22 +76,24 @@ class Vm:
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             with self.changed:
                 self.log.append(line)
-                if line.startswith(PREFIX):
-                    self.lines.append(line[len(PREFIX) :])
+                self.take(line)
                 self.changed.notify_all()
         with self.changed:
             self.open_streams -= 1
             self.changed.notify_all()
+
+    def take(self, line):
+        self.lines.append(line)
 
     def find(self, pattern, nth=1):
         found = [match for match in (re.search(pattern, line) for line in self.lines) if match]
         return found[nth - 1] if len(found) >= nth else None
 
     def wait(self, pattern, nth=1):
-        """The nth line of the guest that matches, as soon as it is there."""
+        """The nth line that matches, as soon as it is there."""
         with self.changed:
             self.changed.wait_for(lambda: not self.open_streams or self.find(pattern, nth), SECONDS)
-            expect(self.find(pattern, nth), f"the guest never said /{pattern}/")
+            expect(self.find(pattern, nth), f"nobody said /{pattern}/")
             return self.find(pattern, nth)
 
     def end(self):
@@ -92,10 +101,31 @@ class Vm:
         try:
             status = self.process.wait(SECONDS)
         except subprocess.TimeoutExpired:
-            raise Wrong(f"the VM did not end within {SECONDS} s") from None
+            raise Wrong(f"{' '.join(self.command[:2])} did not end within {SECONDS} s") from None
         with self.changed:
             self.changed.wait_for(lambda: not self.open_streams, 10)
         return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Vm(Program):
+    """One run of the built-in guest, whose own lines are those that can be waited for. `arguments` are those of `vmm-balloon run`."""
+
+    def __init__(self, binary, folder, arguments, name=None):
+        self.name = name or f"guest-{os.getpid()}-{threading.get_ident()}"
+        self.qmp_path = os.path.join(folder, f"{name or 'vm'}.qmp")
+        super().__init__(self.command_line(binary, arguments), {**os.environ, "XDG_RUNTIME_DIR": folder})
+
+    def command_line(self, binary, arguments):
+        return [binary, "run", "--name", self.name, "--qmp", self.qmp_path, *arguments]
+
+    def take(self, line):
+        if line.startswith(PREFIX):
+            self.lines.append(line[len(PREFIX) :])
 
     def check_pass(self):
         status = self.end()
@@ -106,11 +136,6 @@ class Vm:
         status = self.end()
         expect(self.lines and re.search("^FAIL: " + pattern, self.lines[-1]), f"verdict: {self.lines[-1] if self.lines else 'none'}")
         expect(status == 3, f"exit status {status}")
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 class Context:
@@ -162,17 +187,55 @@ def run_case(case, options):
     return result, text
 
 
+class Watchdog:
+    """Ends the program, and with it all that the cases have started, when a case takes longer than any may: it waits for
+    what will not come. Says for what."""
+
+    def __init__(self, cases, counts):
+        self.left = len(cases)
+        self.counts = counts
+        self.running = {}  # thread: case and when it has to be over
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def run(self, case, options):
+        thread = threading.get_ident()
+        self.running[thread] = case, time.monotonic() + getattr(case, "seconds", CASE_SECONDS)
+        try:
+            return run_case(case, options)
+        finally:
+            del self.running[thread]
+
+    def watch(self):
+        while True:
+            time.sleep(1)
+            for thread, (case, until) in list(self.running.items()):
+                if time.monotonic() > until:
+                    self.end(thread, case.__name__.replace("_", "-"))
+
+    def end(self, thread, name):
+        print(f"failed   {name}: it does not end, and is here:", flush=True)
+        print("".join(traceback.format_stack(sys._current_frames()[thread])))
+        self.counts["failed"] += self.left - sum(self.counts.values())
+        print(sums(self.counts), flush=True)
+        os._exit(1)
+
+
+def sums(counts):
+    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
+
+
 def run_here(cases, options):
     # The kernel ends the VMs together with this process.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: os._exit(128 + number))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    watchdog = Watchdog(cases, counts)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for job in concurrent.futures.as_completed([pool.submit(run_case, case, options) for case in cases]):
+        for job in concurrent.futures.as_completed([pool.submit(watchdog.run, case, options) for case in cases]):
             result, text = job.result()
             counts[result] += 1
             print(text, flush=True)
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped", flush=True)
+    print(sums(counts), flush=True)
     return 1 if counts["failed"] else 0
 
 
