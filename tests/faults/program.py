@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import fcntl
+import glob
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ import time
 import table
 from cases import PREFIX, expect
 
+HERE = os.path.dirname(os.path.realpath(__file__))
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 RUNTIME_FOLDER = "vmm-balloon"  # in $XDG_RUNTIME_DIR
@@ -24,6 +26,14 @@ RUNTIME_FOLDER = "vmm-balloon"  # in $XDG_RUNTIME_DIR
 
 def library_of(binary):
     return os.path.join(os.path.dirname(binary), "build", "tests", "inject.so")
+
+
+def library_complaint(binary):
+    """None if that is built of what stands here, else what to do: `make` alone does not build it."""
+    library = library_of(binary)
+    built = os.path.getmtime(library) if os.path.exists(library) else 0
+    newer = [name for name in glob.glob(os.path.join(HERE, "*.[ch]")) if os.path.getmtime(name) > built]
+    return f"{library} is {'older than ' + newer[0] if built else 'missing'}: make build/tests/inject.so" if newer else None
 
 
 class Program:
