@@ -11,12 +11,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kvm/discard.h"
 #include "tests/bench/area.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/rows.h"
 #include "tests/unit/fakeguest.h"
 #include "util/bytes.h"
@@ -31,7 +31,7 @@
 #define PER_TURN (2 * BLOCK)
 #define KICKS_PER_TURN 1000u
 
-static bool as_json, lies;
+static struct arguments asked;
 static unsigned turns = 2000; /* of all vCPUs together */
 static const struct backing *backing;
 
@@ -313,7 +313,7 @@ static struct gmem begin(struct guest_ram *ram)
 	struct gmem own = fh->host.gmem;
 	fh->host.gmem = ram->gmem;
 	fh->discards_unrecorded = fh->discards_unchecked = true;
-	fh->discard = lies ? discard_falsely : discard;
+	fh->discard = asked.lies ? discard_falsely : discard;
 	fg_create_on(&fg, NULL, fh);
 	fg_init(&fg, F_EVENT_IDX | F_MUST_TELL_HOST | F_REPORT);
 	find_bar();
@@ -329,7 +329,7 @@ static bool run_all(void)
 	static const unsigned counts[] = {1, 2, 8, MAX_VCPUS};
 	struct rows rows = {0};
 	bool all_ok = true;
-	if (!as_json)
+	if (!asked.as_json)
 		printf("Contention: vCPUs that kick one device at once, %s\n  %-8s %5s | %17s %6s | %9s %6s | %9s %8s %9s %9s %8s\n", backing->name, "load",
 		       "vcpus", "per second", "ratio", "cpu ns", "ratio", "locked", "waited", "mean us", "most us", "put off");
 	for (size_t k = 0; k < sizeof loads / sizeof loads[0]; k++) {
@@ -337,7 +337,7 @@ static bool run_all(void)
 		for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
 			struct run r = run(&loads[k], counts[i]);
 			one = i ? one : r;
-			if (as_json)
+			if (asked.as_json)
 				add_row(&rows, &r);
 			else
 				print_row(&r, &one);
@@ -345,35 +345,18 @@ static bool run_all(void)
 			all_ok &= is_ok(&r);
 		}
 	}
-	if (as_json)
+	if (asked.as_json)
 		rows_end(&rows);
 	return all_ok;
 }
 
-static bool read_options(char **args)
-{
-	for (; *args && **args == '-'; args++) {
-		if (!strcmp(*args, "--json"))
-			as_json = true;
-		else if (!strcmp(*args, "--quick"))
-			turns = MAX_VCPUS;
-		else if (!strcmp(*args, "--false-discards"))
-			lies = true;
-		else
-			return false;
-	}
-	if (*args)
-		backing = backing_named(*args++);
-	return backing && !*args;
-}
-
 int main(int argc, char **argv)
 {
-	backing = backing_named("private-4k");
-	if (!argc || !read_options(argv + 1)) {
-		fprintf(stderr, "usage: contention [--json] [--quick] [--false-discards] [MEMORY]\n");
+	if (!arguments_read(&asked, "contention", argc, argv))
 		return 2;
-	}
+	if (asked.is_quick)
+		turns = MAX_VCPUS;
+	backing = asked.memory ? asked.memory : backing_named("private-4k");
 	struct guest_ram ram;
 	const char *missing = backing_open(backing, MAX_VCPUS * PER_TURN * AREA_PAGE + FG_PAGES, &ram);
 	if (missing) {

@@ -13,12 +13,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "kvm/discard.h"
 #include "kvm/loop.h"
 #include "tests/bench/area.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/rows.h"
 #include "tests/unit/fakeguest.h"
 #include "util/bytes.h"
@@ -43,9 +43,8 @@ static const struct set {
 };
 #define AREA_PAGES (256u * BLOCK)
 
-static bool as_json, lies;
+static struct arguments asked;
 static unsigned rounds = MAX_ROUNDS;
-static const char *only; /* this memory, NULL for all */
 static bool all_ok = true;
 static unsigned n_measured;
 
@@ -94,7 +93,7 @@ static void op_timer_cancel(struct host *host, struct host_timer *timer)
 static void discard(struct fakehost *fh, const struct gmem_range *ranges, size_t n, struct discard_result *result)
 {
 	(void)fh;
-	if (!lies)
+	if (!asked.lies)
 		discard_ranges(area.ram, ranges, n, result);
 	for (size_t i = 0; i < n; i++)
 		waiting_bytes -= ranges[i].len;
@@ -266,7 +265,7 @@ static void run_backing(const struct backing *backing, struct rows *rows)
 	const struct gmem own = begin(&ram);
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
 		const struct figure f = measure(backing->name, &sets[i]);
-		if (as_json)
+		if (asked.as_json)
 			add_row(rows, &f);
 		else
 			print_row(&f);
@@ -284,40 +283,24 @@ static void run_backing(const struct backing *backing, struct rows *rows)
 static void run_all(void)
 {
 	struct rows rows = {0};
-	if (!as_json)
+	if (!asked.as_json)
 		printf("Drain: milliseconds from the driver's last kick until nothing waits; limit: the discards alone\n"
 		       "  %-12s %-34s | %7s %7s %7s | %7s %7s\n",
 		       "memory", "what waits", "least", "median", "most", "limit", "median");
 	for (size_t i = 0; i < n_backings; i++)
-		if (!backings[i].config.hugepages && (!only || !strcmp(only, backings[i].name)))
+		if (!backings[i].config.hugepages && (!asked.memory || asked.memory == &backings[i]))
 			run_backing(&backings[i], &rows);
-	if (as_json)
+	if (asked.as_json)
 		rows_end(&rows);
-}
-
-static bool read_options(char **args)
-{
-	for (; *args && **args == '-'; args++) {
-		if (!strcmp(*args, "--json"))
-			as_json = true;
-		else if (!strcmp(*args, "--quick"))
-			rounds = 1;
-		else if (!strcmp(*args, "--false-discards"))
-			lies = true;
-		else
-			return false;
-	}
-	only = *args ? *args++ : NULL;
-	return (!only || backing_named(only)) && !*args;
 }
 
 int main(int argc, char **argv)
 {
 	struct fail why;
-	if (!argc || !read_options(argv + 1)) {
-		fprintf(stderr, "usage: drain [--json] [--quick] [--false-discards] [MEMORY]\n");
+	if (!arguments_read(&asked, "drain", argc, argv))
 		return 2;
-	}
+	if (asked.is_quick)
+		rounds = 1;
 	if (loop_init(&loop, &why) < 0) {
 		fprintf(stderr, "drain: %s\n", why.text);
 		return 1;

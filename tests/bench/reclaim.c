@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/bench/arguments.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/patterns.h"
 #include "tests/bench/rows.h"
@@ -30,8 +31,7 @@ static const struct plan {
 } full = {256 * MIB, 3, 64 * MIB, 8, MEASURE_MAX_PAGES *AREA_PAGE}, quick = {8 * MIB, 1, 4 * MIB, 2, 16 * MIB};
 
 static const struct plan *plan = &full;
-static bool as_json, lies;
-static const char *only; /* this memory, NULL for all */
+static struct arguments asked;
 static bool all_ok = true;
 static unsigned n_figures;
 static struct rows rows;
@@ -56,13 +56,13 @@ static const char *verdict(const struct figure *f)
 
 static void print_title(const char *title)
 {
-	if (!as_json)
+	if (!asked.as_json)
 		printf("\n%s\n", title);
 }
 
 static void print_head(void)
 {
-	if (!as_json)
+	if (!asked.as_json)
 		printf("  %-12s %-14s %5s %7s | %7s %7s %6s | %7s %6s | %6s | %6s %6s %5s %5s\n", "memory", "pattern", "/kick", "MiB", "device", "limit",
 		       "ratio", "request", "ratio", "work", "refill", "limit", "huge", "limit");
 }
@@ -77,7 +77,7 @@ static void print_row(const struct figure *f)
 
 static void print_growth_head(void)
 {
-	if (!as_json)
+	if (!asked.as_json)
 		printf("  %-12s %-14s %5s %7s | %7s %6s | %7s %6s | %7s %6s | %6s %6s\n", "memory", "pattern", "/kick", "MiB", "device", "growth", "limit",
 		       "growth", "request", "growth", "work", "growth");
 }
@@ -117,7 +117,7 @@ static void count(const struct figure *figure)
 static void show(struct figure measured, const struct backing *backing, const char *pattern, const char *table)
 {
 	const struct figure figure = named(measured, backing, pattern);
-	if (as_json)
+	if (asked.as_json)
 		add_row(&figure, table);
 	else
 		print_row(&figure);
@@ -148,7 +148,7 @@ static bool begin(struct bench *b, const struct backing *backing, uint64_t bytes
 	if (!b->pages)
 		abort();
 	measure_open(&b->m, &b->ram, b->n, rounds);
-	b->m.lies = lies;
+	b->m.lies = asked.lies;
 	return true;
 }
 
@@ -222,7 +222,7 @@ static void run_growth(const struct backing *backing)
 			const struct pattern *pattern = pattern_of(growing[i].pattern);
 			const struct figure f = named(measure_inflate(&b.m, b.pages, pattern->fill(b.pages, b.n), growing[i].per_kick), backing, pattern->name);
 			first[i] = bytes == plan->least_bytes ? f : first[i];
-			if (as_json)
+			if (asked.as_json)
 				add_row(&f, "growth");
 			else
 				print_growth_row(&f, &first[i]);
@@ -237,33 +237,17 @@ static void run_growth(const struct backing *backing)
 static void for_each_backing(void (*run)(const struct backing *backing))
 {
 	for (size_t i = 0; i < n_backings; i++)
-		if (!only || !strcmp(only, backings[i].name))
+		if (!asked.memory || asked.memory == &backings[i])
 			run(&backings[i]);
-}
-
-static bool read_options(char **args)
-{
-	for (; *args && **args == '-'; args++) {
-		if (!strcmp(*args, "--json"))
-			as_json = true;
-		else if (!strcmp(*args, "--quick"))
-			plan = &quick;
-		else if (!strcmp(*args, "--false-discards"))
-			lies = true;
-		else
-			return false;
-	}
-	only = *args ? *args++ : NULL;
-	return (!only || backing_named(only)) && !*args;
 }
 
 int main(int argc, char **argv)
 {
-	if (!argc || !read_options(argv + 1)) {
-		fprintf(stderr, "usage: reclaim [--json] [--quick] [--false-discards] [MEMORY]\n");
+	if (!arguments_read(&asked, "reclaim", argc, argv))
 		return 2;
-	}
-	if (!as_json)
+	if (asked.is_quick)
+		plan = &quick;
+	if (!asked.as_json)
 		printf("CPU ns per page of 4 KiB, middle of all rounds; refill in GiB/s, and its share of huge pages\n"
 		       "limit: the fewest, largest discards of the same pages; request: those for each notification by itself;\n"
 		       "work: the device with a host that discards nothing\n");
@@ -276,7 +260,7 @@ int main(int argc, char **argv)
 	print_title("Growth: times beside those of the smallest area");
 	print_growth_head();
 	for_each_backing(run_growth);
-	if (as_json)
+	if (asked.as_json)
 		rows_end(&rows);
 	return !all_ok || !n_figures;
 }
