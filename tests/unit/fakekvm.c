@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define MAX_FILES 16
+#define RUN_BYTES 12288
 
 /* The first stands for /dev/kvm and VMs, each other one for a vCPU. Told apart by what does not come again when they are closed, as numbers do. */
 struct file {
@@ -35,28 +36,28 @@ static int add_file(void)
 	struct file *file = &fake.files[fake.n_files++];
 	int fd = memfd_create("fakekvm", MFD_CLOEXEC);
 	CU_ASSERT_FATAL(fd >= 0 && fake.n_files <= MAX_FILES);
-	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, FAKEKVM_RUN_BYTES), 0);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, RUN_BYTES), 0);
 	CU_ASSERT_EQUAL_FATAL(fstat(fd, &st), 0);
 	file->inode = st.st_ino;
-	file->run = mmap(NULL, FAKEKVM_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	file->run = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	CU_ASSERT_PTR_NOT_EQUAL_FATAL(file->run, MAP_FAILED);
 	return fd;
 }
 
-int fakekvm_create(const struct fakekvm_step *steps, size_t n)
+struct vm_system fakekvm_create(const struct fakekvm_step *steps, size_t n)
 {
 	fake.steps = steps;
 	fake.n_steps = n;
 	fake.n_runs = 0;
 	fake.refused = 0;
 	fake.fd = add_file();
-	return fake.fd;
+	return (struct vm_system){.fd = fake.fd, .run_bytes = RUN_BYTES, .max_vcpus = 2, .max_slots = 32};
 }
 
 void fakekvm_destroy(void)
 {
 	while (fake.n_files)
-		munmap(fake.files[--fake.n_files].run, FAKEKVM_RUN_BYTES);
+		munmap(fake.files[--fake.n_files].run, RUN_BYTES);
 	close(fake.fd);
 	fake.fd = -1;
 }
@@ -65,6 +66,24 @@ void fakekvm_refuse(unsigned long request, int error)
 {
 	fake.refused = request;
 	fake.error = error;
+}
+
+/* The next descriptor has the same number, if none is left open. */
+void fakekvm_check_refusals(const struct fakekvm_refusal *refusals, size_t n, int (*fn)(const struct vm_system *system, struct fail *why))
+{
+	const struct vm_system system = fakekvm_create(NULL, 0);
+	int next = dup(system.fd);
+	close(next);
+	for (size_t i = 0; i < n; i++) {
+		struct fail why = {0};
+		fakekvm_refuse(refusals[i].request, refusals[i].error);
+		CU_ASSERT_EQUAL(fn(&system, &why), -refusals[i].error);
+		CU_ASSERT_EQUAL(why.error, refusals[i].error);
+		CU_ASSERT_STRING_EQUAL(why.text, refusals[i].text);
+	}
+	CU_ASSERT_EQUAL(dup(system.fd), next);
+	close(next);
+	fakekvm_destroy();
 }
 
 unsigned fakekvm_n_runs(void)

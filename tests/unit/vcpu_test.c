@@ -48,12 +48,11 @@ static const struct host_ops ops = {.event = on_event};
 static struct host host = {.ops = &ops};
 static struct vcpu_group *group;
 
-static int create(int fd, unsigned n, const struct sandbox *sandbox, struct fail *why)
+static int create(struct vm_system system, unsigned n, const struct sandbox *sandbox, struct fail *why)
 {
-	struct vm_system system = {.fd = fd, .run_bytes = FAKEKVM_RUN_BYTES, .max_vcpus = 2, .max_slots = 32};
 	struct vcpu_env env = {.host = &host, .sandbox = sandbox, .first_run = on_first_run, .died = on_death};
 	memset(&told, 0, sizeof told);
-	return vcpu_group_create(&group, &system, fd, n, &env, why);
+	return vcpu_group_create(&group, &system, system.fd, n, &env, why);
 }
 
 static void start(const struct fakekvm_step *steps, size_t n, const struct sandbox *sandbox)
@@ -231,12 +230,12 @@ static void without_its_sandbox_no_guest_runs(void)
 static void refusals_are_told(void)
 {
 	struct fail why;
-	int fd = fakekvm_create(NULL, 0);
-	CU_ASSERT(create(fd, 3, &no_sandbox, &why) < 0);
+	const struct vm_system system = fakekvm_create(NULL, 0);
+	CU_ASSERT(create(system, 3, &no_sandbox, &why) < 0);
 	CU_ASSERT_STRING_EQUAL(why.text, "this host's KVM runs at most 2 vCPUs in one VM: lower cpus.boot_vcpus");
 	CU_ASSERT_PTR_NULL(group);
 	fakekvm_refuse(KVM_CREATE_VCPU, EMFILE);
-	CU_ASSERT_EQUAL(create(fd, 2, &no_sandbox, &why), -EMFILE);
+	CU_ASSERT_EQUAL(create(system, 2, &no_sandbox, &why), -EMFILE);
 	CU_ASSERT_STRING_EQUAL(why.text, "cannot create vCPU 0");
 	CU_ASSERT_PTR_NULL(group);
 	vcpu_group_destroy(NULL);

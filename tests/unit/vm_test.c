@@ -30,7 +30,7 @@ static void start(const struct fakekvm_step *steps, size_t n)
 {
 	struct memory_config memory = {.size = 16 << 20};
 	struct fail why;
-	vm_system = (struct vm_system){.fd = fakekvm_create(steps, n), .run_bytes = FAKEKVM_RUN_BYTES, .max_vcpus = 2, .max_slots = 32};
+	vm_system = fakekvm_create(steps, n);
 	CU_ASSERT_EQUAL_FATAL(ram_init(&ram, &memory, &why), 0);
 	CU_ASSERT_EQUAL_FATAL(loop_init(&loop, &why), 0);
 	struct vm_params params = {
