@@ -112,7 +112,7 @@ class Firecracker(RestVm):
         self.request("PATCH", "/balloon", {"amount_mib": taken // MIB})
 
 
-# What may be on PATH; without a class it cannot be measured.
+# What may be on PATH. None: there is no class here that drives it, though it has a balloon and a command that moves it.
 PEERS = {"qemu-system-x86_64": Qemu, "cloud-hypervisor": CloudHypervisor, "firecracker": Firecracker, "crosvm": None}
 
 
@@ -124,7 +124,7 @@ def installed_peers():
         if path and peer:
             programs.append(os.path.abspath(path))
         else:
-            lines.append(f"{name}: {'cannot be measured yet' if path else 'not installed'}")
+            lines.append(f"{name}: {'installed, but this bench has nothing that drives it' if path else 'not installed'}")
     return programs, lines
 
 
