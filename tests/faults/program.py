@@ -91,11 +91,15 @@ class Program:
     def has_said(self, pattern, nth=1):
         return len(re.findall(f"^{PREFIX}{pattern}", self.text, re.M)) >= nth
 
+    def has_lost_output(self):
+        """Whether the guest may have said more than was written."""
+        return "cannot write the guest's output: " in self.errors
+
     def wait(self, pattern, nth=1, seconds=60):
-        """Whether the guest says it, unless the program ends first."""
+        """Whether the guest says it, unless the program ends or output is lost first."""
         deadline = time.monotonic() + seconds
         with self.changed:
-            while not self.has_said(pattern, nth) and not self.is_over() and time.monotonic() < deadline:
+            while not self.has_said(pattern, nth) and not self.is_over() and not self.has_lost_output() and time.monotonic() < deadline:
                 self.changed.wait(0.05)
         return self.has_said(pattern, nth)
 
