@@ -127,18 +127,24 @@ void doctor_thp(struct doctor_host *host, struct doctor_finding *finding)
 		doctor_fault(finding, DOCTOR_DEGRADED, cost, "echo madvise >" THP "enabled");
 }
 
+/* Reads a setting of huge pages that a host without them does not have: false, and then nothing is wrong. */
+static bool look_at(struct doctor_finding *finding, const char *path, char *line, size_t size)
+{
+	if (!doctor_read_line(path, line, size)) {
+		finding->verdict = DOCTOR_UNTRIED;
+		doctor_found(finding, "not looked at: there are no transparent huge pages");
+		return false;
+	}
+	doctor_found(finding, "%s: %s", path, line);
+	return true;
+}
+
 /* admin-guide/mm/transhuge.rst: with the other choices a fault in memory that asks for huge pages has one made, at once or soon after. */
 void doctor_thp_defrag(struct doctor_host *host, struct doctor_finding *finding)
 {
 	(void)host;
 	char line[128];
-	if (!doctor_read_line(THP "defrag", line, sizeof line)) {
-		finding->verdict = DOCTOR_UNTRIED;
-		doctor_found(finding, "not looked at: there are no transparent huge pages");
-		return;
-	}
-	doctor_found(finding, THP "defrag: %s", line);
-	if (doctor_chosen(line, "never"))
+	if (look_at(finding, THP "defrag", line, sizeof line) && doctor_chosen(line, "never"))
 		doctor_fault(finding, DOCTOR_DEGRADED, "guest RAM has huge pages only where the host happens to have some free", "echo madvise >" THP "defrag");
 }
 
@@ -147,13 +153,7 @@ void doctor_khugepaged(struct doctor_host *host, struct doctor_finding *finding)
 {
 	(void)host;
 	char line[32];
-	if (!doctor_read_line(THP "khugepaged/max_ptes_none", line, sizeof line)) {
-		finding->verdict = DOCTOR_UNTRIED;
-		doctor_found(finding, "not looked at: there are no transparent huge pages");
-		return;
-	}
-	doctor_found(finding, THP "khugepaged/max_ptes_none: %s", line);
-	if (strcmp(line, "0") != 0)
+	if (look_at(finding, THP "khugepaged/max_ptes_none", line, sizeof line) && strcmp(line, "0") != 0)
 		doctor_fault(finding, DOCTOR_DEGRADED, "with memory.thp=on it may fill what a balloon gave back in part of a huge page",
 			     "echo 0 >" THP "khugepaged/max_ptes_none");
 }
