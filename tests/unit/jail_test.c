@@ -4,27 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/sandbox_fixture.h"
 #include "tests/unit/suite.h"
 
 #define UID 54321 /* of no account */
-
-/* The exit status of a child that runs fn. */
-static int in_child(int (*fn)(void))
-{
-	fflush(NULL);
-	pid_t pid = fork();
-	CU_ASSERT_FATAL(pid >= 0);
-	if (pid == 0)
-		_exit(fn());
-	int status = -1;
-	waitpid(pid, &status, 0);
-	return status;
-}
 
 static int become_nobody(void)
 {
@@ -99,16 +85,16 @@ static void root_becomes_somebody(void)
 {
 	if (geteuid() != 0)
 		return;
-	CU_ASSERT_EQUAL(in_child(become_nobody), 0);
-	CU_ASSERT_EQUAL(in_child(change_group_only), 0);
-	CU_ASSERT_EQUAL(in_child(use_names), 0);
-	CU_ASSERT_EQUAL(in_child(become_nobody_in_a_chroot), 0);
-	CU_ASSERT_EQUAL(in_child(ask_for_unknown), 0);
+	CU_ASSERT_EQUAL(sb_in_child(become_nobody), 0);
+	CU_ASSERT_EQUAL(sb_in_child(change_group_only), 0);
+	CU_ASSERT_EQUAL(sb_in_child(use_names), 0);
+	CU_ASSERT_EQUAL(sb_in_child(become_nobody_in_a_chroot), 0);
+	CU_ASSERT_EQUAL(sb_in_child(ask_for_unknown), 0);
 }
 
 static void nobody_else_does(void)
 {
-	CU_ASSERT_EQUAL(in_child(ask_as_a_user), 0);
+	CU_ASSERT_EQUAL(sb_in_child(ask_as_a_user), 0);
 }
 
 static const struct test_case cases[] = {

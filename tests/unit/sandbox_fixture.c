@@ -23,6 +23,18 @@ void sb_enter(enum thread_kind kind, void (*last_words)(void))
 		_exit(97);
 }
 
+int sb_in_child(int (*fn)(void))
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	CU_ASSERT_FATAL(pid >= 0);
+	if (pid == 0)
+		_exit(fn());
+	int status = -1;
+	waitpid(pid, &status, 0);
+	return status;
+}
+
 struct sb_ended sb_run_inside(enum thread_kind kind, void (*fn)(const void *arg), const void *arg)
 {
 	struct sb_ended ended = {.status = -1};

@@ -17,6 +17,9 @@ int sb_remove_folder(void);
 /* As a thread of that kind is in a VM: a vCPU has inherited what the loop entered. */
 void sb_enter(enum thread_kind kind, void (*last_words)(void));
 
+/* Runs fn in a child, as this process is. Returns its status, of waitpid(). */
+int sb_in_child(int (*fn)(void));
+
 struct sb_ended {
 	int status; /* of waitpid() */
 	char said[512];
