@@ -63,14 +63,18 @@ static bool is_in(const struct page_set_index *index, uint64_t i)
 	return index->levels[0][i / WORD_BITS] >> i % WORD_BITS & 1;
 }
 
-static void put_in(struct page_set_index *index, uint64_t i)
+/* Sets a bit on a level. Returns whether its word was 0. */
+static inline bool set_bit(struct page_set_index *index, unsigned level, uint64_t i)
 {
-	for (unsigned level = 0; level < PAGE_SET_LEVELS; level++, i /= WORD_BITS) {
-		uint64_t *word = &index->levels[level][i / WORD_BITS], before = *word;
-		*word |= 1ULL << i % WORD_BITS;
-		if (before)
-			break;
-	}
+	uint64_t *word = &index->levels[level][i / WORD_BITS], before = *word;
+	*word = before | 1ULL << i % WORD_BITS;
+	return !before;
+}
+
+static inline void put_in(struct page_set_index *index, uint64_t i)
+{
+	for (unsigned level = 0; level < PAGE_SET_LEVELS && set_bit(index, level, i); level++)
+		i /= WORD_BITS;
 }
 
 /* Stores a word of the lowest level of which some bits went. */
@@ -117,18 +121,29 @@ static unsigned count_pieces(uint64_t word)
 	return count_bits(word & ~(word << 1));
 }
 
+/* What a set has more of than before. */
+struct change {
+	uint64_t n_pages, n_pieces;
+};
+
 /* A word changes that had or gets some of the pages of a run already, which is rare. */
-static void count_anew(struct page_set *set, uint64_t before, uint64_t after)
+static inline void count_anew(struct change *change, uint64_t before, uint64_t after)
 {
-	set->n_pages += (uint64_t)count_bits(after) - count_bits(before);
-	set->n_pieces += (uint64_t)count_pieces(after) - count_pieces(before);
+	change->n_pages += (uint64_t)count_bits(after) - count_bits(before);
+	change->n_pieces += (uint64_t)count_pieces(after) - count_pieces(before);
 }
 
 /* n pages of one run, none of which is in the word yet: a piece more, but for those that it touches. */
-static void count_new(struct page_set *set, uint64_t word, uint64_t mask, uint64_t n)
+static inline void count_new(struct change *change, uint64_t word, uint64_t mask, uint64_t n)
 {
-	set->n_pages += n;
-	set->n_pieces += 1 - (uint64_t) !!(word & mask << 1) - (uint64_t) !!(word & mask >> 1);
+	change->n_pages += n;
+	change->n_pieces += 1 - (uint64_t) !!(word & mask << 1) - (uint64_t) !!(word & mask >> 1);
+}
+
+static void count_in(struct page_set *set, struct change change)
+{
+	set->n_pages += change.n_pages;
+	set->n_pieces += change.n_pieces;
 }
 
 static bool is_all_in(const struct page_set *set, uint64_t block)
@@ -156,17 +171,17 @@ static void note_broken(struct page_set *set, uint64_t block)
 	set->n_whole--;
 }
 
-static inline void add_run(struct page_set *set, struct page_run run)
+/* Whether a word has any page is a toss-up where they come at random: its bit in the index is set again rather than asked for. */
+static inline void add_run(struct page_set *set, struct page_run run, struct change *change)
 {
 	uint64_t end = (uint64_t)run.first + run.count, stop;
 	for (uint64_t page = run.first; page < end; page = stop) {
 		uint64_t mask = mask_of(page, end, &stop), *at = &set->pages[page / WORD_BITS], word = *at;
 		if (word & mask)
-			count_anew(set, word, word | mask);
+			count_anew(change, word, word | mask);
 		else
-			count_new(set, word, mask, stop - page);
-		if (!word)
-			put_in(&set->some, page / WORD_BITS);
+			count_new(change, word, mask, stop - page);
+		put_in(&set->some, page / WORD_BITS);
 		*at = word |= mask;
 		/* One look at a block for each run; a word that is not full tells mostly that it is not whole. */
 		if (word == UINT64_MAX && (stop == end || stop % PAGE_SET_BLOCK == 0))
@@ -176,23 +191,27 @@ static inline void add_run(struct page_set *set, struct page_run run)
 
 void page_set_add(struct page_set *set, const struct page_run *runs, size_t n)
 {
+	struct change change = {0};
 	for (size_t i = 0; i < n; i++)
-		add_run(set, runs[i]);
+		add_run(set, runs[i], &change);
+	count_in(set, change);
 }
 
 static void remove_run(struct page_set *set, struct page_run run)
 {
+	struct change change = {0};
 	uint64_t end = (uint64_t)run.first + run.count, stop;
 	for (uint64_t page = run.first; page < end; page = stop) {
 		uint64_t mask = mask_of(page, end, &stop), *word = &set->pages[page / WORD_BITS];
 		if (!(*word & mask))
 			continue;
-		count_anew(set, *word, *word & ~mask);
+		count_anew(&change, *word, *word & ~mask);
 		*word &= ~mask;
 		if (!*word)
 			take_out(&set->some, page / WORD_BITS);
 		note_broken(set, page / PAGE_SET_BLOCK);
 	}
+	count_in(set, change);
 }
 
 void page_set_remove(struct page_set *set, const struct page_run *runs, size_t n)
@@ -211,8 +230,9 @@ void page_set_clear(struct page_set *set)
 /* ---- Taking ---------------------------------------------------------- */
 
 struct output {
-	struct gmem_range *ranges;
-	size_t n;
+	struct gmem_range *next;
+	const struct gmem_range *last; /* up to where a word, or a block, may begin: there is room for all that it can have */
+	uint64_t max_pages;
 	uint64_t n_pages, n_pieces;
 	const struct gmem_region *region; /* of the last range: the next lies there or further up */
 	uint64_t region_end;
@@ -226,25 +246,25 @@ static void emit_to_regions(struct output *out, uint64_t gpa, uint64_t end)
 			out->region++;
 		out->region_end = out->region->gpa + out->region->len;
 		out->end = end < out->region_end ? end : out->region_end;
-		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = out->end - gpa};
+		*out->next++ = (struct gmem_range){.gpa = gpa, .len = out->end - gpa};
 		gpa = out->end;
 	}
 }
 
 static inline void emit(struct output *out, uint64_t first, uint64_t count)
 {
-	uint64_t gpa = first << PFN_SHIFT, len = count << PFN_SHIFT;
+	uint64_t gpa = first << PFN_SHIFT, end = gpa + (count << PFN_SHIFT);
 	out->n_pages += count;
 	out->n_pieces++;
-	if (gpa + len > out->region_end) {
-		emit_to_regions(out, gpa, gpa + len);
+	if (end > out->region_end) {
+		emit_to_regions(out, gpa, end);
 		return;
 	}
 	if (gpa == out->end)
-		out->ranges[out->n - 1].len += len;
+		out->next[-1].len += end - gpa;
 	else
-		out->ranges[out->n++] = (struct gmem_range){.gpa = gpa, .len = len};
-	out->end = gpa + len;
+		*out->next++ = (struct gmem_range){.gpa = gpa, .len = end - gpa};
+	out->end = end;
 }
 
 /* All pages of a word; the index of such words is left to the caller. */
@@ -258,11 +278,9 @@ static inline void take_word(struct page_set *set, uint64_t i, struct output *ou
 		return;
 	}
 	while (word) {
-		/* The carry of the lowest page goes through its run: what it leaves is the rest, where it stops is the end. */
-		uint64_t carried = word + (word & -word);
-		unsigned from = (unsigned)__builtin_ctzll(word), end = carried ? (unsigned)__builtin_ctzll(carried) : WORD_BITS;
-		emit(out, first + from, end - from);
-		word &= carried;
+		unsigned from = (unsigned)__builtin_ctzll(word), count = (unsigned)__builtin_ctzll(~(word >> from));
+		emit(out, first + from, count);
+		word &= word + (word & -word); /* the carry of the lowest page goes through its run */
 	}
 }
 
@@ -284,31 +302,40 @@ static inline bool is_amid_a_host_page(const struct page_set *set, const struct 
 	return page > PFN_BYTES && (out->end - out->region->gpa) & (page - 1);
 }
 
-static inline bool has_room(const struct page_set *set, const struct output *out, size_t max, uint64_t max_pages)
+static inline bool has_room(const struct page_set *set, const struct output *out)
 {
-	return out->n + MOST_RANGES <= max && (out->n_pages < max_pages || is_amid_a_host_page(set, out));
+	return out->next <= out->last && (out->n_pages < out->max_pages || is_amid_a_host_page(set, out));
+}
+
+static void take_blocks(struct page_set *set, struct output *out)
+{
+	size_t top = 0;
+	while (set->n_whole && has_room(set, out)) {
+		uint64_t i = first_word(&set->whole, &top);
+		take_block(set, i * WORD_BITS + (unsigned)__builtin_ctzll(set->whole.levels[0][i]), out);
+	}
+}
+
+static void take_words(struct page_set *set, struct output *out)
+{
+	size_t top = 0;
+	while (set->n_pages > out->n_pages && has_room(set, out)) {
+		uint64_t i = first_word(&set->some, &top), bits = set->some.levels[0][i];
+		for (; bits && has_room(set, out); bits &= bits - 1)
+			take_word(set, i * WORD_BITS + (unsigned)__builtin_ctzll(bits), out);
+		store_rest(&set->some, i, bits);
+	}
 }
 
 size_t page_set_take(struct page_set *set, bool whole, struct gmem_range *ranges, size_t max, uint64_t max_pages)
 {
-	struct output out = {.ranges = ranges, .region = set->gmem->regions, .end = 1};
-	struct page_set_index *index = whole ? &set->whole : &set->some;
-	size_t top = 0;
-
 	assert(max >= PAGE_SET_MIN_RANGES);
-	while ((whole ? set->n_whole : set->n_pages > out.n_pages) && has_room(set, &out, max, max_pages)) {
-		uint64_t i = first_word(index, &top), bits = index->levels[0][i];
-		for (; bits && has_room(set, &out, max, max_pages); bits &= bits - 1) {
-			uint64_t at = i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
-			if (whole)
-				take_block(set, at, &out);
-			else
-				take_word(set, at, &out);
-		}
-		if (!whole)
-			store_rest(index, i, bits);
-	}
+	struct output out = {.next = ranges, .last = ranges + max - MOST_RANGES, .max_pages = max_pages, .region = set->gmem->regions, .end = 1};
+	if (whole)
+		take_blocks(set, &out);
+	else
+		take_words(set, &out);
 	set->n_pages -= out.n_pages;
 	set->n_pieces -= out.n_pieces;
-	return out.n;
+	return (size_t)(out.next - ranges);
 }
