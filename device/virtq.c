@@ -1,5 +1,6 @@
 #include "device/virtq.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -74,13 +75,18 @@ struct desc {
 	uint16_t next;
 };
 
-/* An indirect table may lie at any address (section 2.7.5.3 asks for no alignment), so the entry is copied as bytes. */
+/*
+ * An indirect table may lie at any address (section 2.7.5.3 asks for no alignment), so the entry is copied as bytes: in two halves,
+ * which stay in registers. A chain is walked one load after the other, and whoever cuts a copy in memory up waits for its store.
+ */
 static struct desc read_desc(const void *table, uint16_t index)
 {
-	struct vring_desc raw;
-	memcpy(&raw, (const uint8_t *)table + index * sizeof raw, sizeof raw);
-	__asm__ volatile("" : "+m"(raw)); /* the checks see the bytes that are used: no second load */
-	return (struct desc){.gpa = le64toh(raw.addr), .len = le32toh(raw.len), .flags = le16toh(raw.flags), .next = le16toh(raw.next)};
+	uint64_t half[2];
+	static_assert(sizeof half == sizeof(struct vring_desc), "address, then length, flags and next");
+	memcpy(half, (const uint8_t *)table + index * sizeof half, sizeof half);
+	__asm__ volatile("" : "+r"(half[0]), "+r"(half[1])); /* the checks see the bytes that are used: no second load */
+	uint64_t rest = le64toh(half[1]);
+	return (struct desc){.gpa = le64toh(half[0]), .len = (uint32_t)rest, .flags = (uint16_t)(rest >> 32), .next = (uint16_t)(rest >> 48)};
 }
 
 static int append(struct virtq *vq, struct virtq_chain *chain, const struct desc *d)
