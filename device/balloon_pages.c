@@ -166,6 +166,12 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 
 /* ---- Reporting: the buffers themselves are the free pages (section 5.5.6.8) */
 
+/* Bytes of what memory is given back in; a power of two. */
+static uint64_t least_bytes(const struct gmem *gmem)
+{
+	return gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES;
+}
+
 /*
  * Adds the whole host pages of [gpa, end) in each region of RAM to the batch, one run a region at most. Returns their bytes.
  * Memory beyond the last page number is left alone: a machine of 16 TiB has some, as much as there is a hole below 4 GiB.
@@ -173,16 +179,15 @@ enum balloon_served balloon_serve_deflate(struct balloon *b, struct balloon_queu
 static uint64_t add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
 {
 	const struct gmem *gmem = batch->gmem;
-	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES, bytes = 0;
+	uint64_t amid = least_bytes(gmem) - 1, bytes = 0;
 
 	end = end < PFN_END ? end : PFN_END;
-	for (size_t i = 0; i < gmem->n_regions; i++) {
+	for (size_t i = 0; i < gmem->n_regions && gmem->regions[i].gpa < end; i++) {
 		const struct gmem_region *r = &gmem->regions[i];
 		/* From here on in bytes from the region's start, where host pages begin. */
-		uint64_t from = gpa > r->gpa ? gpa - r->gpa : 0, to = end > r->gpa ? end - r->gpa : 0;
-		to = to < r->len ? to : r->len;
-		to -= to % page;
-		if (from >= to || (from = (from + page - 1) / page * page) >= to)
+		uint64_t from = gpa > r->gpa ? gpa - r->gpa : 0, to = end - r->gpa;
+		to = (to < r->len ? to : r->len) & ~amid;
+		if (from >= to || (from = (from + amid) & ~amid) >= to)
 			continue;
 		page_ranges_add_run(batch, (struct page_run){.first = (uint32_t)((r->gpa + from) >> PFN_SHIFT), .count = (uint32_t)((to - from) >> PFN_SHIFT)});
 		bytes += to - from;
@@ -193,11 +198,10 @@ static uint64_t add_block(struct page_ranges *batch, uint64_t gpa, uint64_t end)
 /* The part of [gpa, end) that one wakeup takes: up to about `budget` bytes, cut at a host page so that no page is lost. */
 static uint64_t end_of_part(const struct gmem *gmem, uint64_t gpa, uint64_t end, uint64_t budget)
 {
-	uint64_t page = gmem->page_size > PFN_BYTES ? gmem->page_size : PFN_BYTES;
-	uint64_t part = budget > page ? budget : page;
+	uint64_t page = least_bytes(gmem), part = budget > page ? budget : page;
 	if (end - gpa <= part)
 		return end;
-	uint64_t cut = (gpa + part) / page * page;
+	uint64_t cut = (gpa + part) & ~(page - 1);
 	return cut > gpa ? cut : end;
 }
 
