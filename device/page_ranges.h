@@ -11,6 +11,8 @@
 #ifndef DEVICE_PAGE_RANGES_H
 #define DEVICE_PAGE_RANGES_H
 
+#include <assert.h>
+
 #include "device/host.h"
 
 #define PAGE_RANGES_MAX 4096 /* runs in a batch */
@@ -44,7 +46,11 @@ void page_ranges_clear(struct page_ranges *pr);
 size_t page_ranges_add_le32(struct page_ranges *pr, const void *pfns, size_t n);
 
 /* Adds a run that the caller has checked to be RAM, of one region. The batch must not be full. */
-void page_ranges_add_run(struct page_ranges *pr, struct page_run run);
+static inline void page_ranges_add_run(struct page_ranges *pr, struct page_run run)
+{
+	assert(pr->n_runs < PAGE_RANGES_MAX && run.count);
+	pr->runs[pr->n_runs++] = run;
+}
 
 /* The batch as sorted, disjoint ranges, each within one region and as long as can be; valid until the next call. Returns how many. */
 size_t page_ranges_finish(struct page_ranges *pr, const struct gmem_range **ranges);

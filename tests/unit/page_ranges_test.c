@@ -179,29 +179,36 @@ static int compare(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
-/* Page numbers of all sizes, up to the largest that 32 bits hold: the ranges ascend and hold as many pages as there are different numbers. */
-static void test_order_over_all_bits(void)
+/* n page numbers below 2^(32 - shift): the ranges ascend and hold as many pages as there are different numbers. */
+static void check_order(uint32_t *pfns, size_t n, unsigned shift)
 {
 	static const struct gmem huge = {.regions = {{.gpa = 0, .len = 0xFFFFFFFFULL << PFN_SHIFT}}, .n_regions = 1, .page_size = 4096};
+	size_t different = 0;
+	uint64_t pages = 0;
+	for (size_t i = 0; i < n; i++)
+		store_le32(&pfns[i], (uint32_t)((uint64_t)random() << 2 ^ (uint64_t)random()) >> shift);
+	page_ranges_init(pr, &huge);
+	page_ranges_add_le32(pr, pfns, n);
+	size_t n_out = page_ranges_finish(pr, &out);
+	for (size_t i = 0; i < n_out; i++) {
+		CU_ASSERT_FATAL(i == 0 || out[i].gpa > out[i - 1].gpa + out[i - 1].len);
+		pages += out[i].len >> PFN_SHIFT;
+	}
+	qsort(pfns, n, sizeof pfns[0], compare);
+	for (size_t i = 0; i < n; i++)
+		different += i == 0 || pfns[i] != pfns[i - 1];
+	CU_ASSERT_EQUAL(pages, different);
+}
+
+/* Page numbers of all sizes, up to the largest that 32 bits hold, few and many: these are sorted in different ways. */
+static void test_order_over_all_bits(void)
+{
+	static const size_t sizes[] = {2, 31, 32, 33, 2000};
 	static uint32_t pfns[2000];
 	srandom(2);
-	for (unsigned shift = 0; shift < 32; shift++) {
-		size_t different = 0;
-		uint64_t pages = 0;
-		for (size_t i = 0; i < 2000; i++)
-			store_le32(&pfns[i], (uint32_t)((uint64_t)random() << 2 ^ (uint64_t)random()) >> shift);
-		page_ranges_init(pr, &huge);
-		page_ranges_add_le32(pr, pfns, 2000);
-		size_t n = page_ranges_finish(pr, &out);
-		for (size_t i = 0; i < n; i++) {
-			CU_ASSERT_FATAL(i == 0 || out[i].gpa > out[i - 1].gpa + out[i - 1].len);
-			pages += out[i].len >> PFN_SHIFT;
-		}
-		qsort(pfns, 2000, sizeof pfns[0], compare);
-		for (size_t i = 0; i < 2000; i++)
-			different += i == 0 || pfns[i] != pfns[i - 1];
-		CU_ASSERT_EQUAL(pages, different);
-	}
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		for (unsigned shift = 0; shift < 32; shift++)
+			check_order(pfns, sizes[i], shift);
 }
 
 static const struct test_case cases[] = {
