@@ -26,7 +26,8 @@
  *
  * Whatever the guest does, bounded work is left when the driver stops: never more
  * pages than a few slices have, fewer where they have turned out to take long, in
- * never more pieces than the host gets through in some ms. That is enough for a
+ * never more pieces than the host gets through in some ms, and never of more blocks:
+ * to split a huge page takes as long as ten pieces of one. That is enough for a
  * driver that names its runs of pages in any order within some tens of MiB. Linux
  * needs less: its allocator joins the free halves of a block, so a block that is
  * wholly free is handed out in one run. What it hands out in smaller runs lies in
@@ -37,6 +38,7 @@
 #define MAX_WAITING_PAGES (4 * SLICE_PAGES)
 #define MIN_WAITING_PAGES (SLICE_PAGES / 2)
 #define MAX_WAITING_PIECES 1024
+#define MAX_WAITING_BLOCKS 256
 
 /*
  * Huge pages go many times as fast as small ones, and which of them the host has
@@ -84,7 +86,8 @@ static void discard_slice(struct balloon *b, bool whole_blocks)
 static bool are_too_many(const struct balloon *b)
 {
 	const struct page_set *set = &b->inflated;
-	return set->n_pages - set->n_whole * PAGE_SET_BLOCK > b->lazy_max_pages || set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES > MAX_WAITING_PIECES;
+	return set->n_pages - set->n_whole * PAGE_SET_BLOCK > b->lazy_max_pages || set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES > MAX_WAITING_PIECES ||
+	       page_set_most_broken(set) > MAX_WAITING_BLOCKS;
 }
 
 static void watch_driver(struct balloon *b, uint64_t delay_ms)

@@ -73,14 +73,19 @@ static inline bool set_bit(struct page_set_index *index, unsigned level, uint64_
 
 static inline void put_in(struct page_set_index *index, uint64_t i)
 {
-	for (unsigned level = 0; level < PAGE_SET_LEVELS && set_bit(index, level, i); level++)
-		i /= WORD_BITS;
+	if (!set_bit(index, 0, i))
+		return;
+	index->n_words++;
+	for (unsigned level = 1; level < PAGE_SET_LEVELS; level++)
+		if (!set_bit(index, level, i /= WORD_BITS))
+			break;
 }
 
 /* Stores a word of the lowest level of which some bits went. */
 static void store_rest(struct page_set_index *index, uint64_t i, uint64_t rest)
 {
 	index->levels[0][i] = rest;
+	index->n_words -= !rest;
 	for (unsigned level = 1; level < PAGE_SET_LEVELS && !rest; level++, i /= WORD_BITS)
 		rest = index->levels[level][i / WORD_BITS] &= ~(1ULL << i % WORD_BITS);
 }
@@ -225,6 +230,13 @@ void page_set_clear(struct page_set *set)
 	/* 64 words of pages at a time. */
 	for (size_t top = 0; set->n_pages;)
 		remove_run(set, (struct page_run){.first = (uint32_t)(first_word(&set->some, &top) * WORD_BITS * WORD_BITS), .count = WORD_BITS * WORD_BITS});
+}
+
+uint64_t page_set_most_broken(const struct page_set *set)
+{
+	uint64_t n_pieces = set->n_pieces - set->n_whole * PAGE_SET_BLOCK_PIECES;
+	uint64_t n_blocks = set->some.n_words * (WORD_BITS / WORDS_PER_BLOCK) - set->n_whole;
+	return n_pieces < n_blocks ? n_pieces : n_blocks;
 }
 
 /* ---- Taking ---------------------------------------------------------- */

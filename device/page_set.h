@@ -21,6 +21,7 @@
 #define PAGE_SET_LEVELS 3
 struct page_set_index {
 	uint64_t *levels[PAGE_SET_LEVELS]; /* the last one is short enough to be looked through */
+	uint64_t n_words;		   /* of the first one that are not 0 */
 };
 
 struct page_set {
@@ -42,6 +43,9 @@ void page_set_finish(struct page_set *set); /* zeroed is fine */
 void page_set_add(struct page_set *set, const struct page_run *runs, size_t n);
 void page_set_remove(struct page_set *set, const struct page_run *runs, size_t n);
 void page_set_clear(struct page_set *set);
+
+/* Never fewer than the blocks that have some of their pages, but not all. */
+uint64_t page_set_most_broken(const struct page_set *set);
 
 /*
  * Takes the lowest pages out, only those of whole blocks if `whole`: about

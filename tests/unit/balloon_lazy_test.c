@@ -254,6 +254,19 @@ static void test_too_many_wait(void)
 	expect_limit(BLOCK / 2, 1, 64); /* 16384 pages */
 }
 
+/* To split a huge page takes the host long, however little of it there is to discard. */
+static void test_too_many_blocks_wait(void)
+{
+	begin_large();
+	send_steps(0, 256, BLOCK);
+	CU_ASSERT_EQUAL(fg.fh->discard_calls, 0);
+	send_steps(256 * BLOCK, 1, 1);
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 257 * 4096);
+	pause_driver();
+	CU_ASSERT_EQUAL(fg.fh->discarded_bytes, 257 * 4096);
+	end();
+}
+
 static uint64_t slice_ms; /* that a discard takes */
 
 static void pass_time(struct fakehost *fh)
@@ -423,6 +436,7 @@ static const struct test_case cases[] = {
 	{"driver that left", test_driver_that_left},
 	{"nothing waits in a device at rest", test_nothing_waits_in_a_device_at_rest},
 	{"too many wait", test_too_many_wait},
+	{"too many blocks wait", test_too_many_blocks_wait},
 	{"what waits follows the host's speed", test_what_waits_follows_the_hosts_speed},
 	{"little is left when the driver stops", test_little_is_left_when_the_driver_stops},
 	{"batch", test_batch},

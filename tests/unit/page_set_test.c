@@ -7,7 +7,7 @@
 
 #define PAGE 4096ULL
 #define MANY 4096
-#define N_PAGES 4096u /* of the plain layout, from page 0 on */
+#define N_PAGES 16384u /* of the plain layout, from page 0 on */
 
 static const struct gmem plain = {.regions = {{.gpa = 0, .len = N_PAGES * PAGE}}, .n_regions = 1, .page_size = PAGE};
 
@@ -48,6 +48,7 @@ static size_t take_all(void)
 	CU_ASSERT_EQUAL(set.n_pages, 0);
 	CU_ASSERT_EQUAL(set.n_whole, 0);
 	CU_ASSERT_EQUAL(set.n_pieces, 0);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 0);
 	return n;
 }
 
@@ -154,6 +155,31 @@ static void test_little_room(void)
 	page_set_finish(&set);
 }
 
+/* Blocks that are broken are not counted one by one: as many as there are pieces, or as a stretch of 4096 pages has. */
+static void test_broken_blocks(void)
+{
+	begin(&plain);
+	for (uint32_t page = 0; page < N_PAGES; page += PAGE_SET_BLOCK)
+		add(page, 1);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), N_PAGES / PAGE_SET_BLOCK);
+	for (uint32_t page = 1; page < PAGE_SET_BLOCK; page += 2)
+		add(page, 1);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), N_PAGES / PAGE_SET_BLOCK);
+	add(0, N_PAGES - PAGE_SET_BLOCK);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 1);
+	drop(0, N_PAGES - PAGE_SET_BLOCK);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 1);
+	add(0, 2);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 2);
+	drop(0, 4096);
+	for (uint32_t page = 12288; page < N_PAGES; page += 2)
+		add(page, 1);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 8);
+	page_set_clear(&set);
+	CU_ASSERT_EQUAL(page_set_most_broken(&set), 0);
+	page_set_finish(&set);
+}
+
 static unsigned pieces_of(const uint8_t *model)
 {
 	unsigned n = 0;
@@ -178,15 +204,18 @@ static void test_any_changes(void)
 			add(first, count);
 		else
 			drop(first, count);
-		uint64_t n_pages = 0, n_whole = 0;
+		uint64_t n_pages = 0, n_whole = 0, n_broken = 0;
 		for (unsigned block = 0; block < N_PAGES; block += PAGE_SET_BLOCK) {
-			n_whole += !memchr(model + block, 0, PAGE_SET_BLOCK);
+			bool is_whole = !memchr(model + block, 0, PAGE_SET_BLOCK);
+			n_whole += is_whole;
+			n_broken += !is_whole && memchr(model + block, 1, PAGE_SET_BLOCK);
 			for (unsigned i = 0; i < PAGE_SET_BLOCK; i++)
 				n_pages += model[block + i];
 		}
 		CU_ASSERT_EQUAL_FATAL(set.n_pages, n_pages);
 		CU_ASSERT_EQUAL_FATAL(set.n_whole, n_whole);
 		CU_ASSERT_EQUAL_FATAL(set.n_pieces, pieces_of(model));
+		CU_ASSERT_TRUE_FATAL(page_set_most_broken(&set) >= n_broken);
 		if (round % 50)
 			continue;
 		size_t n = take_all();
@@ -206,6 +235,7 @@ static const struct test_case cases[] = {
 	{"short block", test_short_block},
 	{"clear", test_clear},
 	{"little room", test_little_room},
+	{"broken blocks", test_broken_blocks},
 	{"any changes", test_any_changes},
 };
 
