@@ -14,7 +14,7 @@ PRELUDE = """
 socket=/run/vmm-balloon-units/vmm-balloon/web-1.sock
 show() { for p in ActiveState Result ExecMainStatus NRestarts StatusText; do printf '%s|' "$(systemctl show -p $p --value "$1")"; done; echo; }
 is() { [ "$(systemctl show -p $2 --value "$1")" $3 "$4" ]; }
-wait_for() { for i in $(seq 100); do "$@" && return; sleep 0.1; done; echo "never: $*"; exit 1; }
+wait_for() { for i in $(seq 900); do "$@" && return; sleep 0.1; done; echo "never: $*"; exit 1; }
 override() {
     mkdir -p "/run/systemd/system/$1.service.d"
     printf '[Service]\\n%s\\n' "$2" >"/run/systemd/system/$1.service.d/test.conf"
