@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from harness import MIB, SECONDS, Program, Skip, boot, environment, expect, live_vm, qmp, run, wait_until
+from harness import MIB, SECONDS, Program, Skip, boot, check_events, environment, expect, live_vm, qmp, run, wait_until
 
 
 def column(text, name, title):
@@ -173,6 +173,7 @@ def events_are_lines(context):
     run(context, "stop", "web-1")
     status = stream.end()
     expect(status == 0 and stream.find('"SHUTDOWN"'), f"ended with {status}: {stream.log}")
+    check_events(stream)
     vm.check_pass()
 
 

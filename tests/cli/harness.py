@@ -11,7 +11,7 @@ import time
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, "guest"), os.path.join(TESTS, "e2e")]
 
-from cases import MIB, Program, Skip, Vm, Wrong, expect, main, wait_until  # noqa: E402, F401 # for the cases
+from cases import MIB, Program, Skip, Vm, Wrong, check_events, expect, main, wait_until  # noqa: E402, F401 # for the cases
 from qmp import Qmp  # noqa: E402
 
 SECONDS = 60
@@ -72,4 +72,3 @@ def live_vm(context, name="web-1", memory="256M", balloon="size=64M", touch_mb=1
     if not balloon.startswith("size=0"):
         vm.wait("^balloon: from 0 to ")
     return vm
-

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from cases import MIB, SECONDS, Program, Skip, Vm, expect, wait_until
+from cases import MIB, SECONDS, Program, Skip, Vm, check_events, expect, wait_until
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 GOPATH = "/usr/share/gocode"  # of Debian's packages
@@ -95,4 +95,6 @@ def our_client_on_qemu(context):
     expect("total memory" in stats and "free memory" in stats, stats)
     ours(context, "stop", path, f"--wait={SECONDS}")
     events.wait('"event": ?"SHUTDOWN"')
+    expect(events.end() == 0, f"events ended with {events.end()}")
+    check_events(events)
     vm.check_pass()

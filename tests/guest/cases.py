@@ -7,6 +7,7 @@ import argparse
 import concurrent.futures
 import ctypes
 import fcntl
+import json
 import os
 import re
 import signal
@@ -158,6 +159,15 @@ class Context:
     def add(self, vm):
         self.vms.append(vm)
         return vm
+
+
+def check_events(stream):
+    """All that `vmm-balloon events` said is events, one on a line."""
+    for line in stream.log:
+        try:
+            expect("event" in json.loads(line), f"no event: {line}")
+        except ValueError:
+            raise Wrong(f"no JSON: {line}") from None
 
 
 # ---- Running them --------------------------------------------------------
