@@ -29,7 +29,7 @@ class Hinting(Scenario):
 
     cpus = 4
     memory = "512M"
-    balloon = {"size": "0", "free_page_hinting": True, "stall_timeout": 240}
+    balloon = {"size": "0", "free_page_hinting": True}
 
     @check
     def boots_to_a_shell(self):
@@ -73,34 +73,6 @@ class Hinting(Scenario):
         run = hint_run(vm, start=False)
         assert run["phase"] == "done", run
 
-    def take_back(self, hinted, taken):
-        """Once the guest has hinted so much, a process takes all that is left and so much of that. Returns its process id."""
-        left = self.vm.console.meminfo("MemFree") - hinted
-        self.vm.sh(TAKE)
-        return self.vm.console.spawn(f"take {left // 1024} {(left + taken) // MIB}", "/tmp/kept")
-
-    @check
-    def pages_that_are_in_use_again_are_kept(self):
-        """The guest takes back some of what it has hinted, and writes to it, before anybody has looked: the thread that looks,
-        the VMM's first, stands still meanwhile."""
-        vm = self.vm
-        for seconds in STOP_SECONDS:
-            pid = self.take_back(hinted=240 * MIB, taken=64 * MIB)
-            vm.cmd("x-balloon-hint")
-            with stopped(vm.pid):
-                time.sleep(seconds)
-            run = hint_run(vm, start=False)
-            vm.console.wait_output("cat /tmp/kept", "pages,", 240)
-            vm.sh(f"kill -USR1 {pid}")
-            kept = vm.console.wait_output("cat /tmp/kept", "intact|damaged")[0]
-            vm.sh(f"kill {pid}")
-            assert kept == "intact", f"memory that was in use in the guest changed: {run}"
-            assert run["phase"] == "done" and run["failed"] == 0, run
-            if run["written"]:
-                print(f"hinting: taken back within {seconds} s: {run}")
-                return
-        raise AssertionError(f"the guest took nothing back in time: {run}")
-
     @check
     def no_byte_is_lost(self):
         """Two processes take, fill, compare and free memory all the time, up to almost all that there is, while run follows
@@ -127,6 +99,49 @@ class Hinting(Scenario):
         assert done > RUNS // 2 and total["discarded"] > 512 * MIB and total["failed"] == 0, total
         os.setpriority(os.PRIO_PROCESS, vm.pid, 0)
         vm.set_balloon(0)
+
+    kernel_log_is_clean = kernel_log_is_clean
+    poweroff_ends_with_0 = poweroff_ends_with_0
+    says_nothing_on_stderr = says_nothing_on_stderr
+
+
+class HintsTakenBack(Scenario):
+    """The thread that looks at hints, the VMM's first, stands still for longer than a guest may be silent. Four vCPUs."""
+
+    cpus = 4
+    memory = "512M"
+    balloon = {"size": "0", "free_page_hinting": True, "stall_timeout": 240}
+
+    @check
+    def boots_to_a_shell(self):
+        self.boot()
+
+    def take_back(self, hinted, taken):
+        """Once the guest has hinted so much, a process takes all that is left and so much of that. Returns its process id."""
+        left = self.vm.console.meminfo("MemFree") - hinted
+        self.vm.sh(TAKE)
+        return self.vm.console.spawn(f"take {left // 1024} {(left + taken) // MIB}", "/tmp/kept")
+
+    @check
+    def pages_that_are_in_use_again_are_kept(self):
+        """The guest takes back some of what it has hinted, and writes to it, before anybody has looked."""
+        vm = self.vm
+        for seconds in STOP_SECONDS:
+            pid = self.take_back(hinted=240 * MIB, taken=64 * MIB)
+            vm.cmd("x-balloon-hint")
+            with stopped(vm.pid):
+                time.sleep(seconds)
+            run = hint_run(vm, start=False)
+            vm.console.wait_output("cat /tmp/kept", "pages,", 240)
+            vm.sh(f"kill -USR1 {pid}")
+            kept = vm.console.wait_output("cat /tmp/kept", "intact|damaged")[0]
+            vm.sh(f"kill {pid}")
+            assert kept == "intact", f"memory that was in use in the guest changed: {run}"
+            assert run["phase"] == "done" and run["failed"] == 0, run
+            if run["written"]:
+                print(f"hinting: taken back within {seconds} s: {run}")
+                return
+        raise AssertionError(f"the guest took nothing back in time: {run}")
 
     kernel_log_is_clean = kernel_log_is_clean
     poweroff_ends_with_0 = poweroff_ends_with_0
